@@ -1,0 +1,232 @@
+"""Ledgers: facts about a run, recorded as they happen and never interpreted while they are recorded.
+
+A ledger is an Arrow IPC *stream* on disk, appended one record batch at a time: whatever was appended before its writer
+was killed can be read back, and a torn tail is noticed and said (`Recorded.complete`). The kind, the schema version
+and, for a producer's ledgers, the producer's name are in the schema's metadata, so that a file explains itself.
+
+All times are nanoseconds of one observer's monotonic clock (`CLOCK_MONOTONIC`, shared by the processes of one machine),
+except `timestamp_ms`, which is the broker's own wall clock. Payload hashes are BLAKE2b with an 8-byte digest, as an
+unsigned 64-bit number. Offsets and times that do not exist are null.
+
+A send is two facts: that it was attempted (written before librdkafka sees the message) and how it ended. An attempt
+with no outcome is an `unknown` send: neither loss nor proof (Jepsen's `info`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pyarrow as pa
+
+from assay.errors import AssayError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+SCHEMA_VERSION: Final = 1
+_NAME = pa.dictionary(pa.int32(), pa.string())
+
+
+class Outcome(IntEnum):
+    """How a send ended: acknowledged; certainly not written; or nobody can know (librdkafka's POSSIBLY_PERSISTED)."""
+
+    OK = 0
+    FAIL = 1
+    UNKNOWN = 2
+
+
+#: One row a send attempt, in seq order. `seq` is dense from 0; `partition` is the one asked for.
+ATTEMPTS: Final = pa.schema(
+    [
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("intended_ns", pa.int64(), nullable=False),
+        pa.field("sent_ns", pa.int64(), nullable=False),
+        pa.field("payload_hash", pa.uint64(), nullable=False),
+    ]
+)
+#: One row an ended send, in the order in which the ends were learnt.
+OUTCOMES: Final = pa.schema(
+    [
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("outcome", pa.int8(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64()),
+        pa.field("ended_ns", pa.int64(), nullable=False),
+        pa.field("error", _NAME),
+    ]
+)
+#: One row a record of the topic, as a fresh group-less reader saw it, by partition and offset.
+#: `payload_hash` is computed by the reader from the value; `claimed_hash` is what the record's header says.
+LOG: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("timestamp_ms", pa.int64(), nullable=False),
+        pa.field("leader_epoch", pa.int32()),
+        pa.field("run_id", _NAME),
+        pa.field("producer", _NAME),
+        pa.field("seq", pa.int64()),
+        pa.field("payload_hash", pa.uint64(), nullable=False),
+        pa.field("claimed_hash", pa.uint64()),
+    ]
+)
+#: One row a row of the sink, read back from the sink itself.
+SINK: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("run_id", _NAME),
+        pa.field("producer", _NAME),
+        pa.field("seq", pa.int64()),
+        pa.field("payload_hash", pa.uint64(), nullable=False),
+    ]
+)
+#: One row a partition a sample: the broker's end offset and the group's committed offset (null: none yet).
+LAG: Final = pa.schema(
+    [
+        pa.field("at_ns", pa.int64(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("end_offset", pa.int64(), nullable=False),
+        pa.field("committed_offset", pa.int64()),
+    ]
+)
+#: One row a row that the ETL extracted: where it was found afterwards.
+ETL: Final = pa.schema(
+    [
+        pa.field("run_id", _NAME, nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("fate", _NAME, nullable=False),  # topic | rejects
+        pa.field("reason", _NAME),
+        pa.field("commodity", _NAME),
+        pa.field("synthetic", pa.bool_()),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+    ]
+)
+SCHEMAS: Final[Mapping[str, pa.Schema]] = {
+    "attempts": ATTEMPTS,
+    "outcomes": OUTCOMES,
+    "log": LOG,
+    "sink": SINK,
+    "lag": LAG,
+    "etl": ETL,
+}
+
+
+def payload_hash(value: bytes) -> int:
+    """The hash of a record's value: BLAKE2b, 8-byte digest, as an unsigned 64-bit number."""
+    return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A ledger read back.
+
+    Attributes:
+        table: All rows that could be read; schema as in `SCHEMAS[kind]`.
+        kind: `attempts`, `outcomes`, `log`, `sink`, `lag` or `etl`.
+        producer: The producer whose ledger it is; empty for ledgers of other kinds.
+        complete: False when the file has no end mark: its writer did not close it, and the tail may be missing.
+    """
+
+    table: pa.Table
+    kind: str
+    producer: str
+    complete: bool
+
+
+class LedgerWriter:
+    """Appends record batches to one ledger file; each `append` is in the operating system's hands when it returns.
+
+    Killing the writing process therefore loses nothing that was appended. It does not survive a power cut: a ledger is
+    evidence about Kafka, not a database.
+    """
+
+    def __init__(self, path: Path, kind: str, producer: str = "") -> None:
+        """Create the file, which must not exist.
+
+        Raises:
+            AssayError: The file exists already: facts are never overwritten.
+            KeyError: There is no such kind of ledger.
+        """
+        metadata = {"assay.kind": kind, "assay.schema_version": str(SCHEMA_VERSION), "assay.producer": producer}
+        self.schema = SCHEMAS[kind].with_metadata(metadata)
+        try:
+            self._file = path.open("xb", buffering=0)
+        except FileExistsError:
+            raise AssayError(f"The ledger {path} exists already: use a new folder for a new run.") from None
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, mode="w"), self.schema)
+
+    def append(self, columns: Mapping[str, Any]) -> None:
+        """Append rows, given as one sequence or array a column, all of one length.
+
+        Raises:
+            pyarrow.ArrowInvalid: A value does not fit its column.
+            KeyError: A column is missing.
+        """
+        arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
+        self._stream.write_batch(pa.record_batch(arrays, schema=self.schema))
+
+    def close(self) -> None:
+        """Write the end mark; without it the ledger counts as incomplete."""
+        self._stream.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file, with its end mark only if nothing went wrong."""
+        if error is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+def read(path: Path) -> Recorded:
+    """Read a ledger back, as far as it can be read.
+
+    Raises:
+        AssayError: The file is missing, is no ledger, or is of a schema version that this release does not know.
+    """
+    batches: list[pa.RecordBatch] = []
+    complete = False
+    try:
+        source = pa.memory_map(str(path))
+        reader = pa.ipc.open_stream(source)
+    except FileNotFoundError:
+        raise AssayError(f"The ledger {path} is missing: the evidence folder is not whole.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise AssayError(f"The file {path} is not a readable ledger ({error}): the evidence is damaged.") from None
+    metadata = {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
+    kind, version = metadata.get("assay.kind", ""), metadata.get("assay.schema_version", "none")
+    if version != str(SCHEMA_VERSION) or kind not in SCHEMAS:
+        raise AssayError(
+            f"The ledger {path} has schema version {version}, and this release reads version {SCHEMA_VERSION}: "
+            "judge it with the release that recorded it."
+        )
+    try:
+        while True:
+            batches.append(reader.read_next_batch())
+    except StopIteration:
+        complete = _has_end_mark(source)
+    except (pa.ArrowInvalid, OSError):
+        complete = False
+    table = pa.Table.from_batches(batches, schema=reader.schema).unify_dictionaries()
+    return Recorded(table, kind, metadata.get("assay.producer", ""), complete)
+
+
+def _has_end_mark(source: pa.MemoryMappedFile) -> bool:
+    """Whether an Arrow stream ends with its end-of-stream marker (0xFFFFFFFF 0x00000000)."""
+    size = source.size()
+    source.seek(max(0, size - 8))
+    return bytes(source.read(8)) == b"\xff\xff\xff\xff\x00\x00\x00\x00"

@@ -1,0 +1,183 @@
+"""The manifest: what a run was, in one JSON document beside its ledgers.
+
+It holds the plan, the objectives, what was observed of the brokers and the group around the load, and the hash of
+every file of evidence. With the ledgers it is all that a verdict is computed from, so that a verdict can be recomputed
+offline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assay.errors import AssayError
+from assay.ledger import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST: Final = "manifest.json"
+#: Written from the evidence, so not part of it.
+DERIVED: Final = frozenset({MANIFEST, "verdict.json", "report.html", "junit.xml"})
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Objectives(_Part):
+    """What the run has to reach; the platform's stated floors by default (docs/platform.md)."""
+
+    throughput_per_second: float = 7000.0
+    success_ratio: float = 0.999
+    final_lag_messages: int = 4
+    peak_lag_messages: int = 50_000
+    latency_p99_ms: float | None = None
+    etl_records_per_second: float = 7153.0
+    replicas: int = 3
+
+
+class Plan(_Part):
+    """What was asked for. `rate_per_second` 0 means: as fast as it goes."""
+
+    messages: int
+    rate_per_second: float
+    seed: int
+    topic: str
+    group: str
+    partitions: int
+
+
+class Partition(_Part):
+    """Offsets of one partition, all read from the brokers.
+
+    Attributes:
+        log_start: The log's first offset when the load began.
+        start: The end offset when the load began: this run's records start here.
+        end: The end offset after the load had ended.
+        log_start_after: The log's first offset after the drain.
+        committed: The group's committed offset after the drain; None where it never committed.
+    """
+
+    partition: int
+    log_start: int
+    start: int
+    end: int
+    log_start_after: int
+    committed: int | None
+
+
+class Replica(_Part):
+    """A consumer of the group after the load: its pod, its node, and the partitions the group gave it."""
+
+    pod: str
+    node: str
+    ready: bool
+    partitions: tuple[int, ...]
+
+
+class EtlRun(_Part):
+    """What one ETL run said of itself (its summary line), to be held against what is in the topics."""
+
+    run_id: str
+    extracted: int
+    accepted: int
+    produced: int
+    rejected: int
+    unaccounted: int
+    produce_records_per_second: float
+    exit_code: int
+    feed_rows: int | None = None
+    real_rows: int | None = None
+
+
+class Check(_Part):
+    """One pre-flight check's result, in plain words."""
+
+    name: str
+    verdict: Literal["pass", "fail", "unknown"]
+    detail: str
+
+
+class File(_Part):
+    """One file of evidence."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Part):
+    """A run, without its ledgers. Times in `phases` are seconds."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    created_at: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    cluster: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, str] = Field(default_factory=dict)
+    plan: Plan
+    objectives: Objectives = Objectives()
+    partitions: tuple[Partition, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+    preflight: tuple[Check, ...] = ()
+    etl: EtlRun | None = None
+    other_runs: tuple[str, ...] = ()
+    drained: bool = False
+    phases: dict[str, float] = Field(default_factory=dict)
+    peak_memory_bytes: int | None = None
+    files: dict[str, File] = Field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into `folder`, whole or not at all."""
+        target = folder / MANIFEST
+        draft = target.with_suffix(".draft")
+        draft.write_text(self.model_dump_json(indent=2) + "\n")
+        draft.replace(target)
+
+
+def digest(path: Path) -> File:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return File(bytes=path.stat().st_size, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def digests(folder: Path) -> dict[str, File]:
+    """The digests of all evidence in a run's folder, by file name: everything but what is derived from it."""
+    return {
+        str(path.relative_to(folder)): digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in DERIVED
+    }
+
+
+def read(folder: Path) -> Manifest:
+    """Read a run's manifest.
+
+    Raises:
+        AssayError: It is missing, damaged, or of a schema version that this release does not know.
+    """
+    path = folder / MANIFEST
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise AssayError(f"There is no {MANIFEST} in {folder}: that is not a run's evidence folder.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssayError(f"{path} can't be read ({error}).") from None
+    try:
+        version = _Version.model_validate_json(text).schema_version
+        if version != SCHEMA_VERSION:
+            raise AssayError(
+                f"{path} has schema version {version}, and this release reads version {SCHEMA_VERSION}: "
+                "judge it with the release that recorded it."
+            )
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise AssayError(f"{path} is damaged: {where}: {first['msg']}.") from None
+
+
+class _Version(BaseModel):
+    schema_version: int
