@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from assay.verdict import EXIT_CRASH, EXIT_USAGE
+from assay.verdict import EXIT_USAGE, Verdict
 
 
 class AssayError(Exception):
-    """Something outside our control failed; the message is the sentence a user reads."""
+    """What was asked could not be done, so nothing was shown: the exit code is `unknown`'s.
 
-    exit_code = EXIT_CRASH
+    The message is the sentence that a user reads: what is wrong, where, what to do.
+    """
+
+    exit_code = Verdict.UNKNOWN.exit_code
 
 
 class UsageError(AssayError):
