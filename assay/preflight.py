@@ -20,6 +20,7 @@ from assay.platform import ANALYTICS, ETL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from assay.kafka.admin import Admin
     from assay.platform import Platform
 
 Answer = Literal["open", "refused", "timeout", "no such name"]
@@ -195,12 +196,44 @@ def check_resources(workload_pods: Sequence[Any]) -> Check:
 def check_readiness(platform: Platform, replicas: int) -> Check:
     """The consumers are Ready, on as many nodes as there are replicas."""
     consumers = platform.pods("analytics")
-    ready = [pod for pod in consumers if _is_ready(pod)]
+    ready = [pod for pod in consumers if is_ready(pod)]
     nodes = {pod.spec.node_name for pod in ready}
     detail = f"{len(ready)} of {replicas} replicas of {ANALYTICS} Ready on {len(nodes)} nodes"
     good = len(ready) >= replicas and len(nodes) >= replicas
     return Check(name="replicas", verdict="pass" if good else "fail", detail=detail)
 
 
-def _is_ready(pod: Any) -> bool:
+def is_ready(pod: Any) -> bool:
+    """Whether a pod's Ready condition is true."""
     return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or ())
+
+
+#: What the topic must be set to (docs/platform.md); fewer in-sync copies or an unclean election can lose acknowledged
+#: messages (Kafka's documentation of `acks`, `min.insync.replicas` and `unclean.leader.election.enable`).
+_TOPIC_SETTINGS: Final = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+_REPLICATION: Final = 3
+
+
+def check_topic(admin: Admin, topic: str) -> Check:
+    """The topic keeps acknowledged messages: three copies, all in sync, two needed for an acknowledgement."""
+    try:
+        facts = admin.topic(topic)
+    except AssayError as error:
+        return Check(name="topic", verdict="unknown", detail=str(error))
+    wrong = [
+        f"{name} is {facts.settings.get(name)}, not {wanted}"
+        for name, wanted in _TOPIC_SETTINGS.items()
+        if facts.settings.get(name) != wanted
+    ]
+    for number, partition in sorted(facts.partitions.items()):
+        if len(partition.replicas) != _REPLICATION:
+            wrong.append(f"partition {number} has {len(partition.replicas)} replicas, not {_REPLICATION}")
+        elif len(partition.in_sync) != _REPLICATION:
+            wrong.append(f"partition {number} has only {len(partition.in_sync)} replicas in sync")
+    if wrong:
+        return Check(name="topic", verdict="fail", detail="; ".join(wrong))
+    return Check(
+        name="topic",
+        verdict="pass",
+        detail=f"{len(facts.partitions)} partitions, {_REPLICATION} replicas each and all in sync, min.insync.replicas 2",
+    )

@@ -1,0 +1,95 @@
+"""A run while it is being recorded: its folder, and its manifest, saved after every step.
+
+A run that is killed therefore leaves what it had recorded by then, and a manifest that does not claim more.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from assay import manifest
+from assay.errors import UsageError
+from assay.manifest import Manifest, Objectives, Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Whose versions a manifest names.
+_LIBRARIES: Final = ("assay", "confluent-kafka", "locust", "kubernetes", "pyarrow", "pyiceberg")
+
+
+class Run:
+    """A run's folder and its manifest so far.
+
+    Attributes:
+        folder: Where ledgers and manifest are.
+        manifest: What is known by now; change it with `note`.
+    """
+
+    def __init__(self, folder: Path, recorded: Manifest) -> None:
+        """A run that exists already; see `begin` and `resume`."""
+        self.folder = folder
+        self.manifest = recorded
+
+    def note(self, **changes: Any) -> None:
+        """Set fields of the manifest and save it."""
+        self.manifest = self.manifest.model_copy(update=changes)
+        self.manifest.write(self.folder)
+
+    def phases(self, seconds: dict[str, float]) -> None:
+        """Add phases' times (seconds) to those that are noted."""
+        self.note(phases=self.manifest.phases | {name: round(value, 3) for name, value in seconds.items()})
+
+    def seal(self) -> None:
+        """Write every file's hash into the manifest: from here on a changed byte is noticed."""
+        self.note(files=manifest.digests(self.folder))
+
+
+def claim(folder: Path) -> Path:
+    """Make sure that a run can have `folder`, before anything is done for it; returns it.
+
+    Raises:
+        UsageError: It holds something already, or can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"The folder {folder} can't be used ({error.strerror}): name another one.") from None
+    if taken:
+        raise UsageError(f"The folder {folder} is not empty: a run needs a folder of its own; name another one.")
+    return folder
+
+
+def begin(folder: Path, plan: Plan, objectives: Objectives, cluster: dict[str, str]) -> Run:
+    """Write the first manifest of a run into its folder; what it knows of the cluster is in `cluster`."""
+    run = Run(
+        folder,
+        Manifest(
+            run_id=folder.resolve().name,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions={name: version(name) for name in _LIBRARIES},
+            cluster=cluster,
+            plan=plan,
+            objectives=objectives,
+        ),
+    )
+    run.note()
+    return run
+
+
+def resume(folder: Path) -> Run:
+    """A run that another command began.
+
+    Raises:
+        AssayError: The folder has no readable manifest.
+    """
+    return Run(folder, manifest.read(folder))
+
+
+def new_id() -> str:
+    """A name for a run: when it began (UTC), and something that no other run has; fit for a Kubernetes name."""
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
