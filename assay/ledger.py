@@ -214,9 +214,13 @@ def read(path: Path) -> Recorded:
             f"The ledger {path} has schema version {version}, and this release reads version {SCHEMA_VERSION}: "
             "judge it with the release that recorded it."
         )
+    if not reader.schema.equals(SCHEMAS[kind], check_metadata=False):
+        raise AssayError(f"The ledger {path} does not have the columns of a ledger of {kind}: the evidence is damaged.")
     try:
         while True:
-            batches.append(reader.read_next_batch())
+            batch = reader.read_next_batch()
+            batch.validate(full=True)
+            batches.append(batch)
     except StopIteration:
         complete = _has_end_mark(source)
     except (pa.ArrowInvalid, OSError):

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST: Final = "manifest.json"
-#: Written from the evidence, so not part of it.
-DERIVED: Final = frozenset({MANIFEST, "verdict.json", "report.html", "junit.xml"})
+#: Files and folders at the top of a run's folder that are written from the evidence, so are not part of it.
+DERIVED: Final = frozenset(
+    {MANIFEST, "manifest.draft", "verdict.json", "verdict.json.draft", "report.html", "junit.xml", "findings"}
+)
 
 
 class _Part(BaseModel):
@@ -28,7 +30,18 @@ class _Part(BaseModel):
 
 
 class Objectives(_Part):
-    """What the run has to reach; the platform's stated floors by default (docs/platform.md)."""
+    """What the run has to reach; the platform's stated floors by default (docs/platform.md).
+
+    Attributes:
+        throughput_per_second: Acknowledged messages a second over the whole load.
+        success_ratio: Acknowledged sends, of all attempted.
+        final_lag_messages: The most messages that may be left unconsumed after the drain, over all partitions.
+        peak_lag_messages: The most that may ever wait while a paced load runs, over all partitions.
+        latency_p99_ms: From the intended send to the acknowledgement; None: measured, not judged.
+        etl_records_per_second: The ETL's produce stage.
+        replicas: Consumers that are ready and hold a partition.
+        sink_repeats: Rows of the sink that may repeat an offset; None: any number, delivery is at least once.
+    """
 
     throughput_per_second: float = 7000.0
     success_ratio: float = 0.999
@@ -37,6 +50,7 @@ class Objectives(_Part):
     latency_p99_ms: float | None = None
     etl_records_per_second: float = 7153.0
     replicas: int = 3
+    sink_repeats: int | None = None
 
 
 class Plan(_Part):
@@ -79,7 +93,10 @@ class Replica(_Part):
 
 
 class EtlRun(_Part):
-    """What one ETL run said of itself (its summary line), to be held against what is in the topics."""
+    """What one ETL run said of itself (its summary line), to be held against what is in the topics.
+
+    `attempts` is the number of pods that its Job needed: after a retry, a row may stand in the topic more than once.
+    """
 
     run_id: str
     extracted: int
@@ -89,6 +106,7 @@ class EtlRun(_Part):
     unaccounted: int
     produce_records_per_second: float
     exit_code: int
+    attempts: int = 1
     feed_rows: int | None = None
     real_rows: int | None = None
 
@@ -148,7 +166,7 @@ def digests(folder: Path) -> dict[str, File]:
     return {
         str(path.relative_to(folder)): digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in DERIVED
+        if path.is_file() and path.relative_to(folder).parts[0] not in DERIVED
     }
 
 

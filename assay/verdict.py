@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 EXIT_USAGE: Final = 254
 EXIT_CRASH: Final = 255
@@ -46,6 +46,7 @@ class Finding:
         measured: The figures themselves, by name; units are in the names (`_seconds`, `_ms`, `_per_second`).
         examples: Some offending records, capped by the check; each a flat mapping of plain values.
         total: How many offending records there are in all, capped or not.
+        listing: All of them, as columns of one length; kept beside the verdict, not in it.
     """
 
     check: str
@@ -54,6 +55,7 @@ class Finding:
     measured: Mapping[str, float | int | str] = field(default_factory=dict)
     examples: tuple[Mapping[str, float | int | str], ...] = ()
     total: int = 0
+    listing: Mapping[str, Sequence[float | int | str]] = field(default_factory=dict, repr=False, compare=False)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
