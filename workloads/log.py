@@ -26,3 +26,13 @@ def configure(level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(
+        handlers=[_Forward()], level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]), force=True
+    )
+
+
+class _Forward(logging.Handler):
+    """Sends what libraries log to the same JSON lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name)

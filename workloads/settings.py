@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnreadableError
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
@@ -37,6 +38,8 @@ def load(kind: type[Settings]) -> Settings:
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError(f"The configuration is unusable, correct the environment: {'; '.join(parts)}.") from None
+    except UnreadableError as error:
+        raise SettingsError(f"The configuration is unusable, correct the environment: {error}.") from None
 
 
 def refuse(sentence: str, code: int) -> NoReturn:
