@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assay.manifest import Manifest
 
 #: How ledgers' file names end; what they hold is said inside.
-SUFFIX: Final = ".arrow"
+SUFFIX: Final = ".arrows"
 
 
 @dataclass(frozen=True)

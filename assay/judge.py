@@ -6,19 +6,13 @@ reason, and the others go on.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import pyarrow as pa
-from pyarrow import csv
+from typing import TYPE_CHECKING
 
 from assay import evidence
 from assay.checks import CHECKS, History, UndecidedError
-from assay.checks.finding import EXAMPLES, counted, finding
+from assay.checks.finding import counted, finding
 from assay.checks.vacuity import preflight
-from assay.errors import UsageError
-from assay.ledger import SCHEMA_VERSION
 from assay.verdict import Finding, Verdict, worst
 
 if TYPE_CHECKING:
@@ -27,9 +21,6 @@ if TYPE_CHECKING:
 
     from assay.evidence import Evidence
     from assay.manifest import Manifest
-
-VERDICT: Final = "verdict.json"
-LISTINGS: Final = "findings"
 
 
 @dataclass(frozen=True)
@@ -49,25 +40,31 @@ class Judgement:
     history: History | None
 
     @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        failed = [found.check for found in self.findings if found.verdict is Verdict.FAIL]
+        unshown = [found.check for found in self.findings if found.verdict is Verdict.UNKNOWN]
+        if self.manifest is None:
+            return self.findings[0].summary
+        if failed:
+            return f"{counted(len(failed), 'check')} failed: {', '.join(failed)}."
+        if unshown:
+            return f"Nothing failed, but {counted(len(unshown), 'check')} could not be decided: {', '.join(unshown)}."
+        return "No acknowledged message was lost, in the log or on the way to the sink, and every objective was met."
+
+    @property
     def exit_code(self) -> int:
         """The exit code that says the verdict."""
         return self.verdict.exit_code
 
 
 def judge(folder: Path) -> Judgement:
-    """Judge a run's folder, and write `verdict.json` and the findings' full lists into it.
+    """Judge a run's folder; nothing is written (`assay.report` does).
 
     Raises:
-        UsageError: There is no such folder, or nothing can be written into it.
+        UsageError: There is no such folder.
     """
-    judgement = consider(evidence.load(folder))
-    try:
-        _write(folder, judgement)
-    except OSError as error:
-        raise UsageError(
-            f"The verdict can't be written into {folder} ({error.strerror}): copy the folder to where you may write."
-        ) from None
-    return judgement
+    return consider(evidence.load(folder))
 
 
 def consider(loaded: Evidence) -> Judgement:
@@ -82,34 +79,6 @@ def consider(loaded: Evidence) -> Judgement:
         *preflight(history),
     ]
     return Judgement(worst(found.verdict for found in findings), tuple(findings), loaded.manifest, history)
-
-
-def document(judgement: Judgement) -> dict[str, Any]:
-    """The verdict as it stands in `verdict.json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": judgement.manifest.run_id if judgement.manifest else None,
-        "verdict": judgement.verdict.value,
-        "exit_code": judgement.exit_code,
-        "findings": [
-            {
-                "check": found.check,
-                "verdict": found.verdict.value,
-                "summary": found.summary,
-                "measured": dict(found.measured),
-                "examples": [dict(example) for example in found.examples],
-                "total": found.total,
-                "listing": listing_name(found) if found.total > EXAMPLES else None,
-            }
-            for found in judgement.findings
-        ],
-    }
-
-
-def listing_name(found: Finding) -> str:
-    """Where a finding's full list stands, below the run's folder."""
-    slug = "".join(letter if letter.isalnum() else "-" for letter in found.check.lower())
-    return f"{LISTINGS}/{slug}.csv"
 
 
 def _careful(name: str, check: Callable[[History], Finding], history: History) -> Finding:
@@ -136,16 +105,3 @@ def _integrity(loaded: Evidence) -> Finding:
     more = len(loaded.problems) - 1
     text = text.rstrip(".") + (f"; and {counted(more, 'more problem')}." if more else ".")
     return finding("evidence", Verdict.UNKNOWN, text, {"files": loaded.files, "problems": more + 1}, listing)
-
-
-def _write(folder: Path, judgement: Judgement) -> None:
-    draft = folder / f"{VERDICT}.draft"
-    draft.write_text(json.dumps(document(judgement), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(folder / VERDICT)
-    listings = folder / LISTINGS
-    for stale in listings.glob("*.csv"):
-        stale.unlink()
-    for found in judgement.findings:
-        if found.total > EXAMPLES:
-            listings.mkdir(exist_ok=True)
-            csv.write_csv(pa.table(dict(found.listing)), folder / listing_name(found))

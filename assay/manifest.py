@@ -127,7 +127,7 @@ class File(_Part):
 
 
 class Manifest(_Part):
-    """A run, without its ledgers. Times in `phases` are seconds."""
+    """A run, without its ledgers. Times in `phases` are seconds; `stopped` says why a run ended before its end."""
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -143,6 +143,7 @@ class Manifest(_Part):
     etl: EtlRun | None = None
     other_runs: tuple[str, ...] = ()
     drained: bool = False
+    stopped: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     peak_memory_bytes: int | None = None
     files: dict[str, File] = Field(default_factory=dict)

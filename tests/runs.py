@@ -195,7 +195,7 @@ class Run:
         """The run as an evidence folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for kind, producer, rows in self._all():
-            writer = LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrow", kind, producer)
+            writer = LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrows", kind, producer)
             writer.append({name: [row[name] for row in rows] for name in SCHEMAS[kind].names})
             writer.close()
         document = copy.deepcopy(self.manifest) | {"files": manifests.digests(folder)}
@@ -275,7 +275,7 @@ def write_run(
         ends[None, :], START + (np.maximum(times[:, None] / 1e9 - 0.4, 0) * rate / partitions).astype(int)
     )
     _append(folder, "lag", "", {**samples, "end_offset": written.ravel(), "committed_offset": done.ravel()})
-    writer = LedgerWriter(folder / "etl.arrow", "etl")
+    writer = LedgerWriter(folder / "etl.arrows", "etl")
     writer.append({name: [row[name] for row in story.etl] for name in SCHEMAS["etl"].names})
     writer.close()
     document = copy.deepcopy(story.manifest)
@@ -307,7 +307,7 @@ def _append(
     before: pa.Table | None = None,
     batch: int = 100_000,
 ) -> None:
-    with LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrow", kind, producer) as writer:
+    with LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrows", kind, producer) as writer:
         if before is not None:
             writer.append({name: before[name].to_pylist() for name in before.column_names})
         rows = len(next(iter(columns.values())))

@@ -22,6 +22,9 @@ def filled(column: Any) -> Array:
 
 def filled_from(column: Any, fallback: Array) -> Array:
     """A column of numbers, with the fallback's own where it is null."""
+    if not column.null_count:
+        values: Array = column.to_numpy()
+        return values
     valid = pc.is_valid(column).to_numpy()
     return np.where(valid, pc.fill_null(column, 0).to_numpy(), fallback)
 

@@ -136,7 +136,7 @@ def records_of(table: Any, *, whole: bool, run_id: str, others: set[str], sender
     producer, producers = coded(table["producer"])
     origin = np.array([*(_origin(name, run_id, others) for name in runs), Origin.NONE], dtype=np.int8)[run]
     sender = np.array([*(senders.get(name, -1) for name in producers), -1], dtype=np.int32)[producer]
-    payload_hash = table["payload_hash"].to_numpy()
+    payload_hash = filled_from(table["payload_hash"], np.zeros(len(offset), dtype=np.uint64))
     is_log = "claimed_hash" in table.column_names
     columns = {
         "partition": partition,

@@ -23,7 +23,7 @@ def vacuous(history: History) -> Finding:
     healthy partition standing for three.
     """
     gaps: list[str] = []
-    for look in (_sending, _partitions, _replicas, _sink, _etl):
+    for look in (_stopped, _sending, _partitions, _replicas, _sink, _etl):
         try:
             gaps += look(history)
         except UndecidedError as reason:
@@ -69,6 +69,11 @@ def preflight(history: History) -> tuple[Finding, ...]:
     return tuple(finding(f"preflight: {check.name}", Verdict(check.verdict), check.detail) for check in checks)
 
 
+def _stopped(history: History) -> Iterator[str]:
+    if history.manifest.stopped:
+        yield f"the run stopped early ({history.manifest.stopped.rstrip('.')})"
+
+
 def _sending(history: History) -> Iterator[str]:
     attempted, planned = sum(len(sends) for sends in history.sends), history.manifest.plan.messages
     if not attempted:
@@ -81,7 +86,8 @@ def _sending(history: History) -> Iterator[str]:
 
 def _partitions(history: History) -> Iterator[str]:
     log = history.log
-    with_records = set(np.unique(log.partition[log.origin == Origin.OWN]).tolist())
+    own = log.origin == Origin.OWN
+    with_records = {number for number, where in log.slices.items() if own[where].any()}
     numbers = set(range(history.manifest.plan.partitions)) | set(history.partitions)
     for number in sorted(numbers - with_records):
         yield f"partition {number} got no record"
