@@ -1,1 +1,1 @@
-"""Package."""
+"""The analytics consumer: Kafka → windows per commodity → Iceberg, and only then the offsets."""
