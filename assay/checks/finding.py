@@ -58,7 +58,7 @@ def at_most(trials: int) -> str:
     """What a count of zero in `trials` allows to say of the rate: at most 3/trials at 95 % (the rule of three)."""
     if trials <= _RULE_OF_THREE:
         return "too few to bound the rate"
-    return f"at 95 % confidence at most {_RULE_OF_THREE / trials:.2g} of such messages"
+    return f"at 95 % confidence at most {100 * _RULE_OF_THREE / trials:.2g} % of such messages"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -1,0 +1,143 @@
+"""`report.html`: one file that needs nothing else, neither network nor script, in the reader's light or dark theme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from assay import __version__
+from assay.checks import rule
+from assay.report.order import by_severity
+from assay.report.plots import Plot, plots
+from assay.report.terminal import LIMIT, SIGNS
+from assay.report.verdict_file import listing_name, write_text
+from assay.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from assay.judge import Judgement
+    from assay.verdict import Finding
+
+PAGE: Final = "report.html"
+_TITLES: Final = {
+    Verdict.PASS: "Passed",
+    Verdict.FAIL: "Failed",
+    Verdict.UNKNOWN: "Unknown",
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key figure: what it is, its value with unit, a line below, and the verdict of the check behind it."""
+
+    label: str
+    value: str
+    note: str
+    verdict: Verdict
+
+
+def write_page(folder: Path, judgement: Judgement) -> Path:
+    """Write the report's page into a run's folder; returns its path.
+
+    Raises:
+        UsageError: It can't be written.
+    """
+    return write_text(folder, PAGE, page(judgement))
+
+
+def page(judgement: Judgement) -> str:
+    """The report as HTML, the same for the same evidence."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # only a report should cost it
+
+    environment = Environment(
+        loader=PackageLoader("assay.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = figure
+    environment.filters["words"] = lambda name: name.replace("_", " ")
+    manifest, history = judgement.manifest, judgement.history
+    phases = dict(manifest.phases) if manifest else {}
+    return environment.get_template("page.html.j2").render(
+        judgement=judgement,
+        manifest=manifest,
+        title=_TITLES[judgement.verdict],
+        signs={verdict: sign for verdict, (sign, _) in SIGNS.items()},
+        findings=by_severity(judgement.findings),
+        rule=rule,
+        listing_name=listing_name,
+        tiles=tiles({found.check: found for found in judgement.findings}),
+        plots=_drawn(judgement),
+        phases=phases,
+        phases_total=sum(phases.values()),
+        etl=manifest.etl if manifest else None,
+        tables=_tables(judgement) if history else {},
+        limit=LIMIT,
+        release=__version__,
+    )
+
+
+def tiles(findings: Mapping[str, Finding]) -> list[Tile]:
+    """The key figures of a run, those of them that were measured."""
+    shown = []
+    for check, label, key, unit, note in (
+        ("success", "acknowledged", "acknowledged", "", "of {attempted} attempted"),
+        ("lost", "lost in the log", "lost", "", "of {acknowledged} acknowledged"),
+        ("lost downstream", "lost on the way to the sink", "lost", "", "of {committed} committed"),
+        ("throughput", "throughput", "acknowledged_per_second", "/s", "objective {objective_per_second}/s"),
+        ("latency", "latency p99", "p99_ms", " ms", "p50 {p50_ms} ms, max {max_ms} ms"),
+        ("lag", "final lag", "final_messages", "", "peak {peak_messages} messages"),
+        ("etl conservation", "ETL rows", "extracted", "", "{topic} in the topic, {rejects} rejected"),
+        ("etl throughput", "ETL throughput", "produced_per_second", "/s", "objective {objective_per_second}/s"),
+    ):
+        found = findings.get(check)
+        if found and key in found.measured:
+            figures = {name: figure(value) for name, value in found.measured.items()}
+            shown.append(Tile(label, figures[key] + unit, note.format_map(_Figures(figures)), found.verdict))
+    return shown
+
+
+def figure(value: float | str) -> str:
+    """A number as people read it: thousands parted, no more digits than it deserves."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or value == int(value) or abs(value) >= 1000:  # noqa: PLR2004  # from here on digits after the point say nothing
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"  # noqa: PLR2004  # as above
+
+
+class _Figures(dict[str, str]):
+    """Figures by name; one that was not measured is an em dash."""
+
+    def __missing__(self, name: str) -> str:
+        return "—"
+
+
+def _drawn(judgement: Judgement) -> list[Plot]:
+    return plots(judgement.history) if judgement.history else []
+
+
+def _tables(judgement: Judgement) -> dict[str, dict[str, str]]:
+    """Tables of names and values: objectives, plan, settings, versions, cluster."""
+    manifest = judgement.manifest
+    if manifest is None:
+        return {}
+    objectives = {name: "not set" if value is None else figure(value) for name, value in manifest.objectives}
+    plan = {name: figure(value) if name != "seed" else str(value) for name, value in manifest.plan}
+    if manifest.peak_memory_bytes is not None:
+        plan["peak memory of the run"] = f"{manifest.peak_memory_bytes / 2**30:.2f} GiB"
+    return {
+        name: table
+        for name, table in {
+            "Plan": plan,
+            "Objectives": objectives,
+            "Settings": manifest.settings,
+            "Cluster": manifest.cluster,
+            "Versions": manifest.versions,
+        }.items()
+        if table
+    }
