@@ -22,6 +22,7 @@ NAMESPACE: Final = "production"
 TOPIC: Final = "commodity-prices"
 REJECTS: Final = "commodity-price-rejects"
 GROUP: Final = "commodity-analytics"
+PARTITIONS: Final = 3
 ETL: Final = "commodity-price-pipeline"
 ANALYTICS: Final = "commodity-analytics-consumer"
 _COMPONENT: Final = "app.kubernetes.io/component"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from assay import manifest
 from assay.errors import UsageError
 from assay.manifest import Manifest, Objectives, Plan
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+#: Where runs go by default, below the working directory.
+RUNS: Final = Path("runs")
 #: Whose versions a manifest names.
 _LIBRARIES: Final = ("assay", "confluent-kafka", "locust", "kubernetes", "pyarrow", "pyiceberg")
 
@@ -46,6 +46,11 @@ class Run:
     def seal(self) -> None:
         """Write every file's hash into the manifest: from here on a changed byte is noticed."""
         self.note(files=manifest.digests(self.folder))
+
+
+def default() -> Path:
+    """Where a run goes that nobody gave a folder: `runs/<run id>` below the working directory."""
+    return RUNS / new_id()
 
 
 def claim(folder: Path) -> Path:

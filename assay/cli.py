@@ -1,0 +1,336 @@
+"""The `assay` command: one thin layer of options over the stages; what a user can cause ends in one sentence.
+
+Exit codes: 0 pass, 1 fail, 2 unknown (also: what was asked could not be done), 254 wrong usage, 255 crash.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from assay import __version__
+from assay.errors import AssayError, UsageError
+from assay.manifest import Objectives, Plan
+from assay.target import Target
+from assay.verdict import EXIT_CRASH, EXIT_USAGE, Verdict, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OUT = Console()
+PROGRESS = Console(stderr=True)
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name a cluster, handed over as one `target`."""
+
+    def wrapped(
+        *,
+        kind: str,
+        name: str,
+        nodes: int,
+        address_range: str | None,
+        kubeconfig: Path | None,
+        context: str | None,
+        **rest: Any,
+    ) -> Any:
+        return command(Target(kind, name, nodes, address_range, kubeconfig, context), **rest)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own way
+    options = [
+        click.option(
+            "--cluster",
+            "kind",
+            default="auto",
+            show_default=True,
+            type=click.Choice(["auto", "embedded", "existing", "kind", "k3d", "minikube"]),
+            help="auto: an explicit --context, else Docker's kind, else embedded.",
+        ),
+        click.option("--name", default="assay", show_default=True, help="The cluster's name."),
+        click.option(
+            "--nodes", default=3, show_default=True, type=click.IntRange(1, 20), help="Nodes of a new cluster."
+        ),
+        click.option(
+            "--range", "address_range", help="Address range of a new embedded cluster, such as 10.205.0.0/16."
+        ),
+        click.option(
+            "--kubeconfig", type=click.Path(path_type=Path), envvar="ASSAY_KUBECONFIG", help="Default: KUBECONFIG."
+        ),
+        click.option("--context", help="A context of that kubeconfig: use this cluster as it is."),
+    ]
+    decorated: Callable[..., Any] = wrapped
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated
+
+
+def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what is sent."""
+    for option in reversed(
+        [
+            click.option(
+                "--messages", default=100_000, show_default=True, type=click.IntRange(1), help="How many, exactly."
+            ),
+            click.option(
+                "--rate",
+                default=10_000.0,
+                show_default=True,
+                type=click.FloatRange(0),
+                help="Messages a second; 0: as fast as it goes.",
+            ),
+            click.option(
+                "--seed", default=1, show_default=True, type=int, help="The same seed makes the same messages."
+            ),
+            click.option(
+                "--folder", type=click.Path(path_type=Path), help="The run's folder. [default: runs/<run id>]"
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="assay")
+def cli() -> None:
+    """Test a Kafka data platform on Kubernetes before production does."""
+
+
+@cli.command()
+@target_options
+def up(target: Target) -> Verdict:
+    """Make a cluster, or find it up already."""
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    phases = Phases(PROGRESS)
+    with phases.phase("up"):
+        cluster = target.cluster(phases.tell)
+        cluster.create()
+    OUT.print(f"export KUBECONFIG={cluster.kubeconfig}", highlight=False, soft_wrap=True)
+    return Verdict.PASS
+
+
+@cli.command()
+@target_options
+def status(target: Target) -> Verdict:
+    """Say what is there of a cluster; exit code 0 when it is up."""
+    found = target.cluster().status()
+    table = Table(title=f"{found.name} ({found.kind}): {found.state}", title_justify="left")
+    for heading in ("node", "address", "alive", "ready"):
+        table.add_column(heading)
+    words = {True: "yes", False: "no", None: "?"}
+    for node in found.nodes:
+        table.add_row(node.name, node.address, words[node.alive], words[node.ready])
+    OUT.print(table)
+    if found.memory_bytes is not None:
+        OUT.print(f"memory {found.memory_bytes / 2**30:.1f} GiB", highlight=False)
+    if found.kubeconfig is not None:
+        OUT.print(f"export KUBECONFIG={found.kubeconfig}", highlight=False, soft_wrap=True)
+    return Verdict.PASS if found.state == "up" else Verdict.FAIL
+
+
+@cli.command()
+@target_options
+def down(target: Target) -> Verdict:
+    """Remove a cluster and everything that `up` made; removing what isn't there is fine."""
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    phases = Phases(PROGRESS)
+    with phases.phase("down"):
+        target.cluster(phases.tell).delete()
+    return Verdict.PASS
+
+
+@cli.command()
+@target_options
+@click.option("-e", "--extra", "extras", multiple=True, metavar="NAME=VALUE", help="A playbook variable; repeatable.")
+def deploy(target: Target, extras: tuple[str, ...]) -> Verdict:
+    """Provision the platform with playbooks/site.yml; a second run changes nothing."""
+    from assay.deploy import deploy as provision  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    phases = Phases(PROGRESS)
+    with phases.phase("deploy"):
+        cluster = target.cluster(phases.tell)
+        result = provision(cluster.kubeconfig, cluster.context, _variables(extras), phases.tell)
+    OUT.print(f"{result.changed} tasks changed something.", highlight=False)
+    return Verdict.PASS
+
+
+@cli.command()
+@target_options
+def teardown(target: Target) -> Verdict:
+    """Remove the platform, and only what is ours, from a cluster that stays."""
+    from assay.deploy import teardown as remove  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    phases = Phases(PROGRESS)
+    with phases.phase("teardown"):
+        cluster = target.cluster(phases.tell)
+        remove(cluster.kubeconfig, cluster.context, phases.tell)
+    return Verdict.PASS
+
+
+@cli.command()
+@target_options
+def preflight(target: Target) -> Verdict:
+    """Try names, paths, policies and resources from the workloads' own pods; nothing is changed."""
+    from assay import stages  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    platform = target.platform()
+    phases = Phases(PROGRESS)
+    with phases.phase("preflight"):
+        checks = stages.check_platform(platform, Objectives().replicas, phases)
+    table = Table()
+    for heading in ("check", "verdict", "detail"):
+        table.add_column(heading)
+    for check in checks:
+        table.add_row(check.name, check.verdict, check.detail)
+    OUT.print(table)
+    return worst(Verdict(check.verdict) for check in checks)
+
+
+@cli.command()
+@target_options
+@click.option("--folder", type=click.Path(path_type=Path), help="The run's folder. [default: runs/<run id>]")
+def etl(target: Target, folder: Path | None) -> Verdict:
+    """Run the ETL once, now, and say where every row went."""
+    from assay import run as runs  # noqa: PLC0415  # see above
+    from assay import stages  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    platform = target.platform()
+    phases = Phases(PROGRESS)
+    run = runs.begin(runs.claim(folder or runs.default()), _plan(0, 0, 0), Objectives(), target.facts())
+    with phases.phase("etl"):
+        stages.run_etl(platform, run, phases)
+    outcome = run.manifest.etl
+    OUT.print_json(outcome.model_dump_json() if outcome else "{}")
+    return Verdict.PASS if outcome and not outcome.unaccounted and not outcome.exit_code else Verdict.FAIL
+
+
+@cli.command()
+@target_options
+@load_options
+def load(target: Target, *, messages: int, rate: float, seed: int, folder: Path | None) -> Verdict:
+    """Send messages through Locust and record every outcome; prints the run's folder for `assay drain`."""
+    from assay import run as runs  # noqa: PLC0415  # see above
+    from assay import stages  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    platform = target.platform()
+    phases = Phases(PROGRESS)
+    run = runs.begin(runs.claim(folder or runs.default()), _plan(messages, rate, seed), Objectives(), target.facts())
+    with phases.phase("load"):
+        stages.load(platform, run, phases)
+    run.phases(phases.seconds)
+    OUT.print(str(run.folder), highlight=False, soft_wrap=True)
+    return Verdict.PASS
+
+
+@cli.command()
+@target_options
+@click.argument("folder", type=click.Path(path_type=Path))
+def drain(target: Target, folder: Path) -> Verdict:
+    """Wait until the consumers have all of a run, and read Kafka's log and the sink back into FOLDER."""
+    from assay import run as runs  # noqa: PLC0415  # see above
+    from assay import stages  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    platform = target.platform()
+    phases = Phases(PROGRESS)
+    run = runs.resume(folder)
+    with phases.phase("drain"):
+        stages.drain(platform, run, phases)
+    with phases.phase("collect"):
+        stages.collect(platform, run, phases)
+    stages.seal(run, phases, run.manifest.peak_memory_bytes)
+    return Verdict.PASS if run.manifest.drained else Verdict.UNKNOWN
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def judge(folder: Path) -> Verdict:
+    """Compute the verdict of a run's evidence, offline; writes verdict.json into FOLDER."""
+    from assay import report as reports  # noqa: PLC0415  # see above
+    from assay.judge import judge as judged  # noqa: PLC0415  # see above
+
+    judgement = judged(folder)
+    reports.summary(judgement, OUT)
+    return judgement.verdict
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> Verdict:
+    """Judge a run's evidence and write verdict.json, report.html and junit.xml into FOLDER."""
+    from assay import report as reports  # noqa: PLC0415  # see above
+    from assay.judge import judge as judged  # noqa: PLC0415  # see above
+
+    judgement = judged(folder)
+    for path in reports.write(folder, judgement):
+        OUT.print(str(path), highlight=False, soft_wrap=True)
+    return judgement.verdict
+
+
+@cli.command()
+@target_options
+@load_options
+@click.option("--keep", is_flag=True, help="Leave the cluster up afterwards.")
+def validate(target: Target, *, messages: int, rate: float, seed: int, folder: Path | None, keep: bool) -> Verdict:
+    """From nothing to a verdict: up, deploy, pre-flight, one ETL run, load, drain, judge, report.
+
+    A cluster that this command made is taken down at the end, unless --keep.
+    """
+    from assay.validation import validate as validated  # noqa: PLC0415  # see above
+
+    return validated(target, _plan(messages, rate, seed), folder, keep=keep, console=PROGRESS, out=OUT)
+
+
+def _plan(messages: int, rate: float, seed: int) -> Plan:
+    """What is sent, to the platform's own topic."""
+    from assay.platform import GROUP, PARTITIONS, TOPIC  # noqa: PLC0415  # see above
+
+    return Plan(messages=messages, rate_per_second=rate, seed=seed, topic=TOPIC, group=GROUP, partitions=PARTITIONS)
+
+
+def _variables(extras: tuple[str, ...]) -> dict[str, str]:
+    """Playbook variables given as NAME=VALUE."""
+    pairs = [extra.partition("=") for extra in extras]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise UsageError(
+                f"--extra {name!r} is not NAME=VALUE: write for instance --extra platform_image_tag=0.2.0."
+            )
+    return {name: value for name, _, value in pairs}
+
+
+def main() -> None:
+    """Run the command; every ending is an exit code."""
+    try:
+        result = cli.main(standalone_mode=False)
+        code = result.exit_code if isinstance(result, Verdict) else int(result or 0)
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
+    except AssayError as error:
+        _say(error)
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        PROGRESS.print("Stopped.")
+        code = 130
+    except Exception:  # noqa: BLE001  # a crash has an exit code of its own
+        PROGRESS.print_exception()
+        code = EXIT_CRASH
+    sys.exit(code)
+
+
+def _say(error: AssayError) -> None:
+    PROGRESS.print(f"assay: {error}", style="red", highlight=False, markup=False, soft_wrap=True)

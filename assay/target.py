@@ -1,0 +1,70 @@
+"""Which cluster a command is about, as the user named it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from assay.clusters.cluster import Cluster
+    from assay.platform import Platform
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cluster by its kind (or `auto`), name, and, for clusters of others, kubeconfig and context."""
+
+    kind: str
+    name: str
+    nodes: int
+    address_range: str | None
+    kubeconfig: Path | None
+    context: str | None
+
+    def cluster(self, tell: Callable[[str], None] = lambda _: None) -> Cluster:
+        """The cluster, not yet asked for anything; `tell` is told what it is doing when it does.
+
+        Raises:
+            UsageError: There is no such kind of cluster here, or no such context.
+        """
+        # Imported when used: commands that need no cluster start without it.
+        from assay.clusters.choose import choose  # noqa: PLC0415  # see above
+        from assay.deploy import prepare_host  # noqa: PLC0415  # see above
+
+        return choose(
+            kind=self.kind,
+            name=self.name,
+            nodes=self.nodes,
+            address_range=self.address_range,
+            kubeconfig=self.kubeconfig,
+            context=self.context,
+            prepare_host=lambda: prepare_host(tell),
+            report=tell,
+        )
+
+    def platform(self) -> Platform:
+        """The platform on a cluster that is up.
+
+        Raises:
+            UsageError: There is no such cluster.
+            AssayError: Cluster or platform do not answer.
+        """
+        from assay.platform import Platform  # noqa: PLC0415  # the Kubernetes client takes most of a second to import
+
+        cluster = self.cluster()
+        if not cluster.kubeconfig.exists():
+            raise UsageError(f"There is no cluster {self.name!r} here: make it with `assay up`, or name a --context.")
+        platform = Platform(cluster.kubeconfig, cluster.context)
+        platform.check()
+        return platform
+
+    def facts(self) -> dict[str, str]:
+        """What a manifest says of the cluster."""
+        cluster = self.cluster()
+        found = cluster.status()
+        return {"kind": found.kind, "name": found.name, "context": cluster.context, "nodes": str(len(found.nodes))}
