@@ -45,7 +45,7 @@ def lost(history: History) -> Finding:
     verdict = missing(count, whole=history.log.whole)
     if verdict is Verdict.PASS and beyond:
         verdict = Verdict.UNKNOWN
-    listing = _sends_listing(gone)
+    listing = _sends_listing(history, gone)
     listing["now there"] = [
         text
         for sends, seqs in gone
@@ -80,7 +80,7 @@ def aborted_read(history: History) -> Finding:
     count = sum(len(seqs) for _, seqs in there)
     text = f"{count:,} of {counted(failed, 'failed send')} stand in the log."
     verdict = seen(count, whole=history.log.whole)
-    return finding("aborted read", verdict, text, {"failed": failed, "found": count}, _sends_listing(there))
+    return finding("aborted read", verdict, text, {"failed": failed, "found": count}, _sends_listing(history, there))
 
 
 def unknown_resolved(history: History) -> Finding:
@@ -94,7 +94,7 @@ def unknown_resolved(history: History) -> Finding:
         written.append((sends, np.flatnonzero(open_ends & (match.copies > 0))))
         unwritten.append((sends, np.flatnonzero(open_ends & (match.copies == 0))))
     found, absent = sum(len(seqs) for _, seqs in written), sum(len(seqs) for _, seqs in unwritten)
-    listing = _sends_listing([*written, *unwritten])
+    listing = _sends_listing(history, [*written, *unwritten])
     listing["resolved"] = ["written"] * found + ["not written"] * absent
     text = f"{counted(found + absent, 'send')} had no certain outcome: {found:,} were written, {absent:,} were not."
     verdict = missing(absent, whole=history.log.whole)
@@ -163,9 +163,9 @@ def duplicate(history: History) -> Finding:
         ]
     count = len(listing["seq"])
     if count:
-        text = f"{counted(count, 'message')} stand in the log more than once ({surplus:,} surplus records)."
+        text = f"More than once in the log: {counted(count, 'message')}, {counted(surplus, 'surplus record')}."
     else:
-        text = f"0 of {counted(written, 'message')} stand in the log more than once; {at_most(written)}."
+        text = f"0 of {counted(written, 'message')} stand in the log more than once; {at_most(written)} do."
     verdict = seen(count, whole=history.log.whole)
     return finding("duplicate", verdict, text, {"written": written, "duplicated": count, "surplus": surplus}, listing)
 
@@ -214,7 +214,7 @@ def reordered(history: History) -> Finding:
         listing["stands after seq"] += seq[back - 1].tolist()
     count = len(listing["seq"])
     text = (
-        f"In {counted(count, 'place')} a record stands behind a later one of the same producer and partition."
+        f"In {counted(count, 'place')}, a record stands behind a later one of the same producer and partition."
         if count
         else f"All {counted(pairs, 'record')} stand in the order in which they were sent, per producer and partition."
     )
@@ -285,16 +285,21 @@ def _unread(history: History) -> Array:
     return np.array(unread, dtype=np.int64)
 
 
-def _sends_listing(groups: Sequence[tuple[Sends, Array]]) -> dict[str, list[Any]]:
-    """The columns that identify sends to a person."""
+def _sends_listing(history: History, groups: Sequence[tuple[Sends, Array]]) -> dict[str, list[Any]]:
+    """The columns that identify sends to a person; times are seconds since the load's first send, -1 for none."""
+    began = min((int(sends.sent_ns[sends.attempted].min()) for sends in history.sends if len(sends)), default=0)
     return {
         "producer": [sends.producer for sends, seqs in groups for _ in range(len(seqs))],
         "seq": [seq for _, seqs in groups for seq in seqs.tolist()],
         "partition": [value for sends, seqs in groups for value in sends.partition[seqs].tolist()],
         "offset": [value for sends, seqs in groups for value in sends.acked_offset[seqs].tolist()],
-        "sent_ns": [value for sends, seqs in groups for value in sends.sent_ns[seqs].tolist()],
-        "ended_ns": [value for sends, seqs in groups for value in sends.ended_ns[seqs].tolist()],
+        "sent_seconds": [_after(value, began) for sends, seqs in groups for value in sends.sent_ns[seqs].tolist()],
+        "ended_seconds": [_after(value, began) for sends, seqs in groups for value in sends.ended_ns[seqs].tolist()],
     }
+
+
+def _after(time_ns: int, began_ns: int) -> float:
+    return round((time_ns - began_ns) / 1e9, 6) if time_ns >= 0 else -1.0
 
 
 def _holders(log: Records, partition: Array, offset: Array) -> list[str]:

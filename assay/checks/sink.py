@@ -112,12 +112,16 @@ def phantom_in_sink(history: History) -> Finding:
 
 
 def corrupt_in_sink(history: History) -> Finding:
-    """A row of the sink whose payload hash differs from that of the record in the log at its offset."""
+    """A row of the sink whose payload hash differs from that of the record in the log at its offset.
+
+    Where the log's record itself is not what was sent, and the sink's row is, the fault is the log's: see `corrupt`.
+    """
     sink, log = history.sink, history.log
     rows = history.sink_rows
     there = np.flatnonzero((rows >= 0) & sink.known)
     there = there[sink.seq[there] == log.seq[rows[there]]]
     wrong = there[sink.payload_hash[there] != log.payload_hash[rows[there]]]
+    wrong = wrong[~_as_sent(history, wrong)]
     listing = sink.names(wrong)
     listing["log hash"] = [f"{value:016x}" for value in log.payload_hash[rows[wrong]].tolist()]
     listing["sink hash"] = [f"{value:016x}" for value in sink.payload_hash[wrong].tolist()]
@@ -138,6 +142,18 @@ def _witnesses(history: History) -> Array:
             & (sends.acked_offset[seq] == sink.offset[rows])
             & (sends.acked_partition[seq] == sink.partition[rows])
         )
+    return mask
+
+
+def _as_sent(history: History, rows: Array) -> Array:
+    """A mask of the given rows of the sink whose payload is what this run sent under that seq."""
+    sink = history.sink
+    mask = np.zeros(len(rows), dtype=bool)
+    for index, sends in enumerate(history.sends):
+        here = np.flatnonzero(sink.sender[rows] == index)
+        seq = sink.seq[rows[here]]
+        here, seq = here[(seq >= 0) & (seq < len(sends.attempted))], seq[(seq >= 0) & (seq < len(sends.attempted))]
+        mask[here] = sends.attempted[seq] & (sink.payload_hash[rows[here]] == sends.payload_hash[seq])
     return mask
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from markupsafe import Markup
+
 from assay import __version__
 from assay.checks import rule
 from assay.report.order import by_severity
@@ -59,12 +61,14 @@ def page(judgement: Judgement) -> str:
         lstrip_blocks=True,
     )
     environment.filters["figure"] = figure
+    environment.filters["code"] = _code
     environment.filters["words"] = lambda name: name.replace("_", " ")
     manifest, history = judgement.manifest, judgement.history
     phases = dict(manifest.phases) if manifest else {}
     return environment.get_template("page.html.j2").render(
         judgement=judgement,
         manifest=manifest,
+        passed=Verdict.PASS,
         title=_TITLES[judgement.verdict],
         signs={verdict: sign for verdict, (sign, _) in SIGNS.items()},
         findings=by_severity(judgement.findings),
@@ -115,6 +119,14 @@ class _Figures(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return "—"
+
+
+def _code(text: str) -> Markup:
+    """Text with its `quoted` parts as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )
 
 
 def _drawn(judgement: Judgement) -> list[Plot]:

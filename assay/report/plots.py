@@ -49,6 +49,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "axes.facecolor": "none",
     "grid.color": _GRID,
     "grid.linewidth": 0.7,
@@ -250,10 +251,11 @@ def _figure(rows: int) -> tuple[Figure, list[Axes]]:
 
 
 def _log(axes: Axes, values: Array) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415  # see `_figure`
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415  # see `_figure`
 
     axes.set_yscale("log")
-    axes.set_ylim(max(float(values.min()) * 0.8, 0.05), float(values.max()) * 1.4)
+    axes.set_ylim(max(float(values.min()) * 0.7, 0.05), max(float(values.max()) * 1.6, 0.1))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
