@@ -1,0 +1,9 @@
+"""The judge's side of Kafka: the only place where Assay touches confluent_kafka.
+
+- `clients`: connection settings in one table, and errors as sentences;
+- `headers`: how a record says which send it is (pure);
+- `producer`: the verifiable producer, which writes every attempt and every outcome to the ledger;
+- `reader`: a fresh group-less reader of exactly the offsets asked for;
+- `admin`: facts about topics, groups and settings, as the brokers tell them;
+- `lag`: end and committed offsets over time, and waiting until a group has caught up.
+"""

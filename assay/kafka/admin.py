@@ -1,0 +1,259 @@
+"""Facts about topics, groups and settings, each asked of the brokers and none remembered.
+
+Every question either gets an answer within `clients.ANSWER_SECONDS` or ends in one sentence.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by the documentation, not by the stub
+    AdminClient,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
+
+from assay.errors import AssayError
+from assay.kafka import clients
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+#: A future is waited for a little longer than librdkafka waits for the broker, so that librdkafka's reason wins.
+_GRACE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class PartitionFacts:
+    """A partition: the broker that leads it (None: nobody), and the brokers that hold it and are in sync."""
+
+    leader: int | None
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """A topic: its partitions by number, and its effective settings."""
+
+    name: str
+    partitions: Mapping[int, PartitionFacts]
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a consumer group: what it says of itself, where it comes from, and its partitions by topic."""
+
+    member_id: str
+    client_id: str
+    host: str
+    instance_id: str | None
+    partitions: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A consumer group; state (`STABLE`, `EMPTY`, `DEAD`, …) and protocol (`CLASSIC`, `CONSUMER`) in Kafka's words."""
+
+    name: str
+    state: str
+    protocol: str
+    members: tuple[Member, ...]
+
+
+class Admin:
+    """Asks one cluster's brokers. Keep one for repeated questions: it keeps its connections."""
+
+    def __init__(self, bootstrap: str) -> None:
+        """Set a client up; nothing is asked yet.
+
+        Raises:
+            AssayError: The address makes no sense.
+        """
+        self.bootstrap = bootstrap
+        try:
+            self._client = AdminClient(clients.settings(bootstrap))
+        except KafkaException as error:
+            raise clients.fault(bootstrap, "setting up a client", error) from None
+
+    def topic(self, name: str) -> TopicFacts:
+        """What a topic is like now.
+
+        Raises:
+            AssayError: There is no such topic, or Kafka does not answer.
+        """
+        doing = f"looking the topic {name} up"
+        described = self._one(self._client.describe_topics(TopicCollection([name]), **_LIMIT), doing)
+        partitions = {
+            partition.id: PartitionFacts(
+                None if partition.leader is None or partition.leader.id < 0 else partition.leader.id,
+                tuple(node.id for node in partition.replicas),
+                tuple(sorted(node.id for node in partition.isr)),
+            )
+            for partition in described.partitions
+        }
+        return TopicFacts(name, partitions, self._settings(ResourceType.TOPIC, name))
+
+    def watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
+        """The first offset and the end offset (of the next record) of each partition.
+
+        Raises:
+            AssayError: There is no such topic, a partition has no leader, or Kafka does not answer.
+        """
+        numbers = self._numbers(topic)
+        low = self._offsets(topic, numbers, _EARLIEST)
+        high = self._offsets(topic, numbers, _LATEST)
+        return {number: (low[number], high[number]) for number in numbers}
+
+    def ends(self, topic: str, partitions: list[int]) -> dict[int, int]:
+        """The end offset of each of `partitions`; one question a broker.
+
+        Raises:
+            AssayError: As for `watermarks`.
+        """
+        return self._offsets(topic, partitions, _LATEST)
+
+    def committed(self, group: str, topic: str) -> dict[int, int | None]:
+        """The group's committed offset of each partition; None where it never committed.
+
+        Raises:
+            AssayError: There is no such topic, or Kafka does not answer.
+        """
+        return self.committed_of(group, topic, self._numbers(topic))
+
+    def committed_of(self, group: str, topic: str, partitions: list[int]) -> dict[int, int | None]:
+        """As `committed`, for partitions already known: one question.
+
+        Raises:
+            AssayError: Kafka does not answer.
+        """
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in partitions])
+        doing = f"asking for the offsets of the group {group}"
+        answer = self._one(self._client.list_consumer_group_offsets([asked], **_LIMIT), doing)
+        offsets: dict[int, int | None] = dict.fromkeys(partitions)
+        for place in answer.topic_partitions:
+            if place.error is not None:
+                raise clients.fault(self.bootstrap, doing, place.error)
+            offsets[place.partition] = place.offset if place.offset >= 0 else None
+        return offsets
+
+    def group(self, name: str) -> Group:
+        """A consumer group as its coordinator describes it, of the classic or the consumer protocol.
+
+        A group that nobody knows is described as `DEAD` and without members.
+
+        Raises:
+            AssayError: Kafka does not answer, or has no coordinator for it yet.
+        """
+        described = self._one(
+            self._client.describe_consumer_groups([name], **_LIMIT),
+            f"looking the group {name} up",
+            absent=KafkaError.GROUP_ID_NOT_FOUND,
+        )
+        if described is None:
+            return Group(name, "DEAD", "UNKNOWN", ())
+        members = tuple(
+            Member(
+                member.member_id,
+                member.client_id,
+                member.host.lstrip("/"),
+                member.group_instance_id,
+                _by_topic(member.assignment.topic_partitions if member.assignment else ()),
+            )
+            for member in described.members
+        )
+        return Group(name, described.state.name, described.type.name, members)
+
+    def group_settings(self, group: str) -> dict[str, str]:
+        """The broker's settings that rule consumer groups, with those of `group` itself where it has its own.
+
+        Names as Kafka has them: `group.…` and `offsets.…` of a broker, `consumer.…` of the group.
+
+        Raises:
+            AssayError: Kafka does not answer.
+        """
+        broker = {
+            name: value
+            for name, value in self.broker_settings().items()
+            if name.startswith(("group.", "offsets.retention"))
+        }
+        return broker | self._settings(ResourceType.GROUP, group)
+
+    def broker_settings(self) -> dict[str, str]:
+        """The effective settings of one broker (the lowest id); secrets are left out by the broker.
+
+        Raises:
+            AssayError: Kafka does not answer.
+        """
+        return self._settings(ResourceType.BROKER, str(min(self.brokers())))
+
+    def brokers(self) -> dict[int, str]:
+        """The brokers that are there now: `host:port` by id.
+
+        Raises:
+            AssayError: Kafka does not answer.
+        """
+        doing = "asking which brokers there are"
+        described = self._answer(self._client.describe_cluster(**_LIMIT), doing)
+        return {node.id: f"{node.host}:{node.port}" for node in described.nodes}
+
+    def _numbers(self, topic: str) -> list[int]:
+        doing = f"looking the topic {topic} up"
+        described = self._one(self._client.describe_topics(TopicCollection([topic]), **_LIMIT), doing)
+        return sorted(partition.id for partition in described.partitions)
+
+    def _offsets(self, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
+        asked = {TopicPartition(topic, number): spec for number in numbers}
+        doing = f"asking for the offsets of the topic {topic}"
+        answers = self._client.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, **_LIMIT)
+        return {place.partition: self._answer(future, doing).offset for place, future in answers.items()}
+
+    def _settings(self, kind: ResourceType, name: str) -> dict[str, str]:
+        doing = f"reading the settings of the {kind.name.lower()} {name}"
+        entries = self._one(self._client.describe_configs([ConfigResource(kind, name)], **_LIMIT), doing)
+        return {entry.name: entry.value for entry in entries.values() if entry.value is not None}
+
+    def _one(self, futures: Mapping[Any, Future[Any]], doing: str, absent: int | None = None) -> Any:
+        (future,) = futures.values()
+        return self._answer(future, doing, absent)
+
+    def _answer(self, future: Future[Any], doing: str, absent: int | None = None) -> Any:
+        try:
+            return future.result(clients.ANSWER_SECONDS + _GRACE_SECONDS)
+        except KafkaException as error:
+            cause = error.args[0]
+            if cause.code() == absent:
+                return None
+            if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise AssayError(
+                    f"Kafka at {self.bootstrap}: {doing} failed: there is no such topic; create it or name another."
+                ) from None
+            raise clients.fault(self.bootstrap, doing, error) from None
+        except FutureTimeoutError:
+            silence = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001  # librdkafka's local error codes are named so
+            raise clients.fault(self.bootstrap, doing, silence) from None
+
+
+_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library has no types here
+_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
+_LIMIT: Final[Mapping[str, Any]] = {"request_timeout": clients.ANSWER_SECONDS}
+
+
+def _by_topic(places: list[TopicPartition] | tuple[()]) -> dict[str, tuple[int, ...]]:
+    topics: dict[str, list[int]] = {}
+    for place in places:
+        topics.setdefault(place.topic, []).append(place.partition)
+    return {topic: tuple(sorted(numbers)) for topic, numbers in topics.items()}

@@ -1,0 +1,85 @@
+"""How a record says which send it is: four headers of ASCII text, the only thing judge and judged share.
+
+`run-id`, `producer`, `seq` (decimal, dense from 0 per producer) and `payload-hash` (BLAKE2b of the value, 8-byte
+digest, 16 hexadecimal digits). A record without them, or with nonsense in them, is still a record: what cannot be
+read is None, and the judge decides what that means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    #: Headers as the client hands them over, in either of its forms.
+    Headers = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | None]] | None
+
+RUN_ID: Final = "run-id"
+PRODUCER: Final = "producer"
+SEQ: Final = "seq"
+PAYLOAD_HASH: Final = "payload-hash"
+ROW_ID: Final = "row-id"
+
+_MAX_SEQ: Final = 2**63 - 1
+_HASH_DIGITS: Final = 16
+
+
+class Claim(NamedTuple):
+    """What a record's headers say of it; None where they say nothing that can be read."""
+
+    run_id: str | None = None
+    producer: str | None = None
+    seq: int | None = None
+    payload_hash: int | None = None
+    row_id: str | None = None
+
+
+def encode(run_id: str, producer: str, seq: int, payload_hash_hex: str) -> list[tuple[str, str | bytes | None]]:
+    """The headers of one send."""
+    return [(RUN_ID, run_id), (PRODUCER, producer), (SEQ, str(seq)), (PAYLOAD_HASH, payload_hash_hex)]
+
+
+def decode(headers: Headers) -> Claim:
+    """Read a record's headers. Where a header is repeated, the last one counts, as Kafka's own clients have it."""
+    if not headers:
+        return Claim()
+    found = dict(headers)
+    return Claim(
+        _text(found.get(RUN_ID)),
+        _text(found.get(PRODUCER)),
+        _number(found.get(SEQ)),
+        _hash(found.get(PAYLOAD_HASH)),
+        _text(found.get(ROW_ID)) if ROW_ID in found else None,
+    )
+
+
+def _text(value: bytes | str | None) -> str | None:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return None
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def _number(value: bytes | str | None) -> int | None:
+    # int() would take signs, spaces and underscores too, which no producer of ours writes.
+    if value is None or not value.isdigit():
+        return None
+    try:
+        number = int(value)
+    except ValueError:  # digits of another script than ASCII's
+        return None
+    return number if number <= _MAX_SEQ else None
+
+
+def _hash(value: bytes | str | None) -> int | None:
+    if value is None or len(value) != _HASH_DIGITS or not value.isalnum():
+        return None
+    try:
+        return int(value, 16)
+    except ValueError:
+        return None

@@ -1,0 +1,373 @@
+"""The load: what may be asked of it, and running it with Locust as a process of its own.
+
+The load is a locustfile (`locustfiles/commodity_prices.py`), so that it can also be run, watched and steered with
+Locust alone. `run_load` runs the same file headless and reads back, from the ledgers that it left, what it did: what a
+process says of itself while it runs is only shown as progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from assay import ledger
+from assay.errors import AssayError, UsageError
+from assay.ledger import Outcome
+from assay.verdict import EXIT_USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from assay.manifest import Plan
+
+LOCUSTFILE: Final = Path("locustfiles") / "commodity_prices.py"
+#: Producers of a load are named so, with the number of their process behind.
+PRODUCER: Final = "load"
+#: Where Locust's own words go, in the run's folder.
+LOG_NAME: Final = "locust.log"
+#: How long a load that was told to stop may take to write down what it still learns, in seconds.
+STOP_SECONDS: Final = 20.0
+
+DEFAULTS: Final[Mapping[str, str]] = {
+    "bootstrap": "127.0.0.1:9092",
+    "topic": "commodity-prices",
+    "messages": "100000",
+    "rate": "10000",
+    "batch_size": "0",
+    "seed": "1",
+    "run_id": "",
+    "run_folder": "",
+}
+_MOST_IN_A_BATCH: Final = 10_000
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """What a load is to do, checked. Empty `run_id` and None as `run_folder` leave them to the load."""
+
+    bootstrap: str
+    topic: str
+    messages: int
+    rate_per_second: float
+    batch_size: int
+    seed: int
+    run_id: str
+    run_folder: Path | None
+
+    @classmethod
+    def parse(cls, words: Mapping[str, str]) -> Self:
+        """Check what a user wrote, by option (as in `DEFAULTS`).
+
+        Raises:
+            UsageError: A value makes no sense; the sentence names the option.
+        """
+        run_id = words["run_id"].strip()
+        if run_id and not _RUN_ID.fullmatch(run_id):
+            raise UsageError(
+                f"--run-id {run_id!r} can't be used: it may have letters, digits, dots, dashes and underscores only."
+            )
+        folder = words["run_folder"].strip()
+        return cls(
+            bootstrap=_present("--bootstrap", words["bootstrap"], "give the brokers' addresses, host:port,..."),
+            topic=_present("--topic", words["topic"], "give the topic to send to"),
+            messages=_whole("--messages", words["messages"], 1),
+            rate_per_second=_rate(words["rate"]),
+            batch_size=_whole("--batch-size", words["batch_size"], 0, _MOST_IN_A_BATCH),
+            seed=_whole("--seed", words["seed"], 0),
+            run_id=run_id,
+            run_folder=Path(folder) if folder else None,
+        )
+
+
+def _present(option: str, word: str, advice: str) -> str:
+    if not word.strip():
+        raise UsageError(f"{option} is empty: {advice}.")
+    return word.strip()
+
+
+def _whole(option: str, word: str, least: int, most: int | None = None) -> int:
+    bounds = f"a whole number of at least {least}" + (f" and at most {most}" if most is not None else "")
+    try:
+        number = int(word)
+    except ValueError:
+        raise UsageError(f"{option} {word!r} is no number: give {bounds}.") from None
+    if number < least or (most is not None and number > most):
+        raise UsageError(f"{option} {number} is out of range: give {bounds}.")
+    return number
+
+
+def _rate(word: str) -> float:
+    advice = "give messages a second, in all, or 0 for as fast as it goes"
+    try:
+        rate = float(word)
+    except ValueError:
+        raise UsageError(f"--rate {word!r} is no number: {advice}.") from None
+    if not math.isfinite(rate) or rate < 0:
+        raise UsageError(f"--rate {word} is out of range: {advice}.")
+    return rate
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a run's folder holds no load yet.
+
+    Raises:
+        UsageError: It does, or it is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: give a run folder of its own.")
+    used = next(folder.glob("attempts.*.arrows"), None)
+    if used is not None:
+        raise UsageError(f"The run folder {folder} is in use: it holds {used.name} already. Give a new one.")
+
+
+def home() -> Path:
+    """The folder that holds `locustfiles`: `$ASSAY_HOME`, else the checkout this package runs from.
+
+    Raises:
+        UsageError: There is no locustfile.
+    """
+    named = os.environ.get("ASSAY_HOME")
+    folder = Path(named) if named else Path(__file__).resolve().parent.parent
+    if not (folder / LOCUSTFILE).is_file():
+        where = "$ASSAY_HOME" if named else "the folder of the installed package"
+        raise UsageError(f"There is no {LOCUSTFILE} in {folder} ({where}): set ASSAY_HOME to a checkout of Assay.")
+    return folder
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a load is, over all its processes."""
+
+    attempted: int
+    ok: int
+    fail: int
+    total: int
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load did, by its ledgers.
+
+    Attributes:
+        attempted: Sends that were written down.
+        ok: Acknowledged sends.
+        fail: Sends that are certainly not in the log.
+        unknown: The others.
+        seconds: From the first intended send to the last acknowledgement.
+        acked_per_second: `ok` by `seconds`; 0 when nothing was acknowledged.
+        latency_p50_ms: Median time from intended send to acknowledgement; None when nothing was acknowledged.
+        latency_p99_ms: The 99th percentile.
+        producers: Names of the producers.
+        complete: Whether every ledger was closed properly.
+        exit_code: Locust's.
+    """
+
+    attempted: int
+    ok: int
+    fail: int
+    unknown: int
+    seconds: float
+    acked_per_second: float
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+    producers: tuple[str, ...]
+    complete: bool
+    exit_code: int
+
+
+def parse_event(line: str) -> dict[str, Any] | None:
+    """One line of the load's standard output as an event, or None if it is something else (pure)."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("assay"), str) else None
+
+
+def total_progress(latest: Mapping[str, Mapping[str, Any]], total: int) -> Progress:
+    """The sum over all producers' latest progress events (pure)."""
+    return Progress(
+        attempted=sum(event["attempted"] for event in latest.values()),
+        ok=sum(event["ok"] for event in latest.values()),
+        fail=sum(event["fail"] for event in latest.values()),
+        total=total,
+    )
+
+
+def command(
+    plan: Plan, bootstrap: str, folder: Path, run_id: str, *, processes: int = 1, batch_size: int | None = None
+) -> list[str]:
+    """The command that runs a load headless.
+
+    Raises:
+        UsageError: There is no locustfile.
+    """
+    words = [
+        *(sys.executable, "-m", "locust", "--locustfile", str(home() / LOCUSTFILE)),
+        *("--headless", "--only-summary", "--loglevel", "INFO", "--progress-lines"),
+        *("--bootstrap", bootstrap, "--topic", plan.topic),
+        *("--messages", str(plan.messages), "--rate", repr(plan.rate_per_second), "--seed", str(plan.seed)),
+        *("--run-id", run_id, "--run-folder", str(folder)),
+    ]
+    if batch_size is not None:
+        words += ["--batch-size", str(batch_size)]
+    if processes > 1:
+        words += ["--processes", str(processes), "--master-bind-host", "127.0.0.1"]
+    return words
+
+
+def run_load(
+    plan: Plan,
+    bootstrap: str,
+    folder: Path,
+    run_id: str,
+    *,
+    processes: int = 1,
+    batch_size: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> LoadSummary:
+    """Run the load of `plan` and read back what it did.
+
+    Locust's own log stays in the folder as `locust.log`. When this is interrupted, the load is told to stop and gets
+    `STOP_SECONDS` to write down what it still learns.
+
+    Args:
+        plan: What to send where.
+        bootstrap: Addresses of the brokers, for clients outside the cluster.
+        folder: The run's folder, which exists and holds no load yet.
+        run_id: The run's id.
+        processes: How many processes send (Locust's workers).
+        batch_size: Messages of one intended time; None for the locustfile's default.
+        on_progress: Is told how far the load is, about twice a second.
+
+    Raises:
+        UsageError: The plan can't be carried out as it is, or the folder is in use.
+        AssayError: The load did not come to send anything.
+    """
+    folder = folder.resolve()
+    check_folder(folder)
+    words = command(plan, bootstrap, folder, run_id, processes=processes, batch_size=batch_size)
+    errors: list[str] = []
+    with (folder / LOG_NAME).open("w") as log, tempfile.TemporaryDirectory(prefix="assay-load-") as elsewhere:
+        # Locust reads locust.conf and pyproject.toml from where it starts: a folder that holds none.
+        process = subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=elsewhere,
+            env=_environment(),
+        )
+        try:
+            _follow(process, plan.messages, on_progress, errors)
+            exit_code = process.wait()
+        finally:
+            _stop(process)
+    if exit_code not in (0, 1) or not any(folder.glob("attempts.*.arrows")):
+        sentence = errors[-1] if errors else f"The load ended with exit code {exit_code}: {_tail(folder / LOG_NAME)}"
+        raise (UsageError if exit_code == EXIT_USAGE else AssayError)(sentence)
+    return summarise(folder, exit_code)
+
+
+def _environment() -> dict[str, str]:
+    """The process's environment: ours, without settings of Locust that would change what is run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [str(home()), os.environ.get("PYTHONPATH", "")]))}
+
+
+def _follow(
+    process: subprocess.Popen[str], total: int, on_progress: Callable[[Progress], None], errors: list[str]
+) -> None:
+    latest: dict[str, Mapping[str, Any]] = {}
+    for line in process.stdout or ():
+        event = parse_event(line)
+        if event is None:
+            continue
+        if event["assay"] == "error":
+            errors.append(event["message"])
+        elif event["assay"] == "progress":
+            latest[event["producer"]] = event
+            on_progress(total_progress(latest, total))
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _tail(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def summarise(folder: Path, exit_code: int) -> LoadSummary:
+    """What the ledgers in `folder` say of the load that left them.
+
+    Raises:
+        AssayError: A ledger can't be read.
+    """
+    attempted = ok = fail = 0
+    latencies: list[Any] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    producers: list[str] = []
+    complete = True
+    for path in sorted(folder.glob("attempts.*.arrows")):
+        attempts = ledger.read(path)
+        outcomes = ledger.read(path.with_name(path.name.replace("attempts.", "outcomes.", 1)))
+        complete = complete and attempts.complete and outcomes.complete
+        producers.append(attempts.producer)
+        intended = attempts.table["intended_ns"].to_numpy()
+        outcome = outcomes.table["outcome"].to_numpy()
+        seq = outcomes.table["seq"].to_numpy()
+        ended = outcomes.table["ended_ns"].to_numpy()
+        acked = (outcome == Outcome.OK) & (seq < len(intended))
+        attempted += len(intended)
+        ok += int(acked.sum())
+        fail += int((outcome == Outcome.FAIL).sum())
+        latencies.append(ended[acked] - intended[seq[acked]])
+        starts += [int(intended.min())] if len(intended) else []
+        ends += [int(ended[acked].max())] if acked.any() else []
+    spent = (max(ends) - min(starts)) / 1e9 if ends else 0.0
+    p50, p99 = _percentiles(latencies, (50, 99))
+    return LoadSummary(
+        attempted=attempted,
+        ok=ok,
+        fail=fail,
+        unknown=attempted - ok - fail,
+        seconds=spent,
+        acked_per_second=ok / spent if spent else 0.0,
+        latency_p50_ms=p50,
+        latency_p99_ms=p99,
+        producers=tuple(producers),
+        complete=complete,
+        exit_code=exit_code,
+    )
+
+
+def _percentiles(latencies: list[Any], points: Sequence[float]) -> list[float | None]:
+    """Percentiles in milliseconds of latencies in nanoseconds, by nearest rank; None without any."""
+    together = np.concatenate(latencies) if latencies else np.empty(0)
+    if not len(together):
+        return [None for _ in points]
+    return [float(value) / 1e6 for value in np.percentile(together, points, method="inverted_cdf")]
