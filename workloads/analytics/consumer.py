@@ -201,7 +201,7 @@ class Analytics:
         numbers = {one.partition for one in partitions}
         starts: dict[int, int] = {}
         if numbers:
-            held = self._sink.next_offsets(numbers)
+            held = self._sink.next_offsets()
             committed = consumer.committed(partitions, timeout=_COMMITTED_SECONDS)
             ahead = [
                 TopicPartition(one.topic, one.partition, held[one.partition])

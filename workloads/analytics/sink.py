@@ -1,12 +1,12 @@
 """The sink: two Iceberg tables that several consumers append to, each row of the log exactly once.
 
-Every append of prices names, in its snapshot's summary, the topic's id and for each partition the offset after its last
-row. Before an append the table is refreshed and what another append already holds is left out; the commit then fails
-unless no other came between (the format's optimistic concurrency), and the whole is tried again. So neither a commit of
-unknown outcome, nor a crash between the append and the commit of offsets, nor a consumer that was thought dead and
-comes back, writes a row twice.
+The summary of every snapshot of prices names, for each partition of the topic, the offset after the last row that the
+table holds: an append takes over what the snapshot before it says and adds its own. So before an append the table is
+refreshed and rows that are already there are left out; the commit then fails unless no other came between (the format's
+optimistic concurrency), and the whole is tried again. Neither a commit of unknown outcome, nor a crash between the
+append and the commit of offsets, nor a consumer that was thought dead and comes back, writes a row twice.
 
-The topic's id is in the key because a topic that was deleted and made again starts at offset 0.
+The topic's id is in the summary's keys because a topic that was deleted and made again starts at offset 0.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import stamina
 import structlog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.table.update.snapshot import ExpireSnapshots
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ WINDOWS_SCHEMA: Final = pa.schema(
         ("volume", pa.float64()),
     ]
 )
-#: Small commits every second would else grow the metadata, and with it every later commit.
+#: The library copies the table's metadata some twenty times a commit, so its cost grows with snapshots and versions:
+#: with commits every second both are kept few.
 _PROPERTIES: Final = {
     "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "50",
+    "write.metadata.previous-versions-max": "10",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "50",
     "commit.retry.num-retries": "0",  # retried here, with a new look at what is already there
@@ -85,8 +87,10 @@ _PROPERTIES: Final = {
     "write.metadata.metrics.column.kafka_timestamp": "full",
     "write.metadata.metrics.column.window_start": "full",
 }
-#: Snapshots kept in the metadata; older ones are forgotten when there are twice as many. Rows are not touched.
-_SNAPSHOTS: Final = 100
+#: Snapshots kept in the metadata; older ones are forgotten when there are twice as many. Rows and files stay.
+_SNAPSHOTS: Final = 10
+#: Start of the summary's keys `kafka.<topic id>.<partition>`.
+_PREFIX: Final = "kafka."
 _FIRST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 1.0
 
@@ -124,13 +128,20 @@ class Sink:
         self._retry_seconds = retry_seconds
         self._beat = beat
 
-    def next_offsets(self, partitions: set[int]) -> dict[int, int]:
-        """For each of these partitions of which recent appends know: the offset after its last row.
+    def next_offsets(self) -> dict[int, int]:
+        """For each partition that the table has rows of: the offset after the last one.
 
         Raises:
             SinkError: The catalog or warehouse can't be read for too long.
         """
-        return self._persist(lambda: self._landed(partitions))[0]
+
+        def attempt() -> dict[str, str]:
+            self._prices.refresh()
+            return _held(self._prices)
+
+        held, _ = self._persist(attempt)
+        prefix = self._key("")
+        return {int(key.removeprefix(prefix)): int(text) for key, text in held.items() if key.startswith(prefix)}
 
     def append_prices(self, rows: Sequence[Row]) -> Appended:
         """Make rows durable, but for those that already are; rows of a partition in the order of their offsets.
@@ -140,15 +151,15 @@ class Sink:
         """
 
         def attempt() -> tuple[int, int]:
-            landed = self._landed({row.kafka_partition for row in rows})
-            new = [row for row in rows if row.kafka_offset >= landed.get(row.kafka_partition, -1)] if landed else rows
+            self._prices.refresh()
+            held = _held(self._prices)
+            new = [row for row in rows if row.kafka_offset >= int(held.get(self._key(row.kafka_partition), -1))]
             if new:
                 ends = {self._key(row.kafka_partition): str(row.kafka_offset + 1) for row in new}
-                self._prices.append(_table(new, PRICES_SCHEMA), snapshot_properties=ends)
+                _append(self._prices, _table(new, PRICES_SCHEMA), held | ends)
             return len(new), len(rows) - len(new)
 
         (written, skipped), conflicts = self._persist(attempt)
-        self._forget(self._prices)
         return Appended(written, skipped, conflicts)
 
     def append_windows(self, rows: Sequence[WindowRow]) -> Appended:
@@ -160,26 +171,13 @@ class Sink:
 
         def attempt() -> None:
             self._windows.refresh()
-            self._windows.append(_table(rows, WINDOWS_SCHEMA))
+            _append(self._windows, _table(rows, WINDOWS_SCHEMA), {})
 
         _, conflicts = self._persist(attempt)
-        self._forget(self._windows)
         return Appended(len(rows), 0, conflicts)
 
-    def _key(self, partition: int) -> str:
-        return f"kafka.{self._topic_id}.{partition}"
-
-    def _landed(self, partitions: set[int]) -> dict[int, int]:
-        self._prices.refresh()
-        wanted = {self._key(partition): partition for partition in partitions}
-        found: dict[int, int] = {}
-        for snapshot in sorted(self._prices.snapshots(), key=lambda one: one.sequence_number or 0, reverse=True):
-            if not wanted:
-                break
-            summary = snapshot.summary.additional_properties if snapshot.summary else {}
-            for key in wanted.keys() & summary.keys():
-                found[wanted.pop(key)] = int(summary[key])
-        return found
+    def _key(self, partition: int | str) -> str:
+        return f"{_PREFIX}{self._topic_id}.{partition}"
 
     def _persist(self, attempt: Callable[[], Result]) -> tuple[Result, int]:
         """Try until it succeeds or time is over; how many conflicts there were."""
@@ -201,17 +199,6 @@ class Sink:
                 raise SinkError(f"The Iceberg sink could not be written for {self._retry_seconds:g} s ({cause}).")
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(10, conflicts + 3 * failures))
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
-
-    def _forget(self, table: Table) -> None:
-        """Drop old snapshots from the metadata now and then; a conflict leaves it to whoever comes next."""
-        snapshots = table.snapshots()
-        if len(snapshots) <= 2 * _SNAPSHOTS:
-            return
-        last = sorted(snapshot.timestamp_ms for snapshot in snapshots)[-_SNAPSHOTS]
-        try:
-            table.maintenance.expire_snapshots().older_than(datetime.fromtimestamp(last / 1000, UTC)).commit()
-        except (CommitFailedException, SQLAlchemyError, OSError) as error:
-            structlog.get_logger().info("sink.snapshots_kept", error=str(error).splitlines()[0])
 
 
 def open_sink(
@@ -249,6 +236,26 @@ def open_sink(
             f"The Iceberg catalog or warehouse {warehouse} can't be used ({cause}): check its address and password."
         ) from None
     return Sink(prices, windows, topic_id, retry_seconds, beat)
+
+
+def _held(table: Table) -> dict[str, str]:
+    """What the newest snapshot of ours says of offsets; others (a compaction, say) say nothing of them."""
+    for snapshot in sorted(table.snapshots(), key=lambda one: one.sequence_number or 0, reverse=True):
+        summary = snapshot.summary.additional_properties if snapshot.summary else {}
+        held = {key: text for key, text in summary.items() if key.startswith(_PREFIX)}
+        if held:
+            return held
+    return {}
+
+
+def _append(table: Table, rows: pa.Table, summary: dict[str, str]) -> None:
+    """Append in one commit, forgetting old snapshots in the same when there are too many."""
+    snapshots = sorted(table.snapshots(), key=lambda one: one.sequence_number or 0)
+    with table.transaction() as transaction:
+        transaction.append(rows, snapshot_properties=summary)
+        if len(snapshots) >= 2 * _SNAPSHOTS:
+            first_kept = datetime.fromtimestamp(snapshots[-_SNAPSHOTS].timestamp_ms / 1000, UTC)
+            ExpireSnapshots(transaction).older_than(first_kept).commit()
 
 
 def _table(rows: Sequence[Row] | Sequence[WindowRow], schema: pa.Schema) -> pa.Table:
