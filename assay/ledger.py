@@ -209,11 +209,13 @@ def read(path: Path) -> Recorded:
         raise AssayError(f"The file {path} is not a readable ledger ({error}): the evidence is damaged.") from None
     metadata = {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
     kind, version = metadata.get("assay.kind", ""), metadata.get("assay.schema_version", "none")
-    if version != str(SCHEMA_VERSION) or kind not in SCHEMAS:
+    if version != str(SCHEMA_VERSION):
         raise AssayError(
             f"The ledger {path} has schema version {version}, and this release reads version {SCHEMA_VERSION}: "
             "judge it with the release that recorded it."
         )
+    if kind not in SCHEMAS:
+        raise AssayError(f"The ledger {path} is of the kind {kind or 'none'}, which this release does not know.")
     if not reader.schema.equals(SCHEMAS[kind], check_metadata=False):
         raise AssayError(f"The ledger {path} does not have the columns of a ledger of {kind}: the evidence is damaged.")
     try:

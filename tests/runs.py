@@ -7,19 +7,24 @@ history or the folder; what it doesn't change stays clean, so a finding can only
 from __future__ import annotations
 
 import copy
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from assay import manifest as manifests
-from assay.checks import History
+from assay.checks import CHECKS, History, UndecidedError
+from assay.checks.vacuity import preflight
 from assay.ledger import SCHEMA_VERSION, SCHEMAS, LedgerWriter, Outcome, Recorded
 from assay.manifest import Manifest
+from assay.verdict import Finding, Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN, ETL, START = "run-1", "etl-1", 100
 MILLISECOND = 1_000_000
+_BATCH = 100_000
 Row = dict[str, Any]
 
 
@@ -191,6 +196,22 @@ class Run:
         """The run as checks see it."""
         return History(Manifest.model_validate(self.manifest), self.ledgers())
 
+    def finding(self, check: str) -> Finding:
+        """What one check finds in it."""
+        return CHECKS[check](self.history())
+
+    def complaints(self) -> dict[str, str]:
+        """The verdict of every check that does not pass, by its name: a story with one flaw has one complaint."""
+        history = self.history()
+        verdicts = {}
+        for name, check in CHECKS.items():
+            try:
+                verdicts[name] = check(history).verdict
+            except UndecidedError:
+                verdicts[name] = Verdict.UNKNOWN
+        verdicts |= {found.check: found.verdict for found in preflight(history)}
+        return {name: verdict.value for name, verdict in verdicts.items() if verdict is not Verdict.PASS}
+
     def write(self, folder: Path) -> Path:
         """The run as an evidence folder."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -265,8 +286,8 @@ def write_run(
         "claimed_hash": hashes[stored],
     }
     before = [row for row in story.log if row["offset"] < START]
-    _append(folder, "log", "", columns, _table("log", before))
-    _append(folder, "sink", "", {name: columns[name] for name in SCHEMAS["sink"].names}, _table("sink", before))
+    _append(folder, "log", "", columns, before=_table("log", before))
+    _append(folder, "sink", "", {name: columns[name] for name in SCHEMAS["sink"].names}, before=_table("sink", before))
     ends = START + np.bincount(partition, minlength=partitions)
     times = np.arange(0, int(ended.max(initial=0)) + 2 * 10**9, 5 * 10**8)
     samples = {"at_ns": np.repeat(times, partitions), "partition": np.tile(np.arange(partitions), len(times))}
@@ -304,15 +325,15 @@ def _append(
     kind: str,
     producer: str,
     columns: dict[str, Any],
+    *,
     before: pa.Table | None = None,
-    batch: int = 100_000,
 ) -> None:
     with LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrows", kind, producer) as writer:
         if before is not None:
             writer.append({name: before[name].to_pylist() for name in before.column_names})
         rows = len(next(iter(columns.values())))
-        for start in range(0, rows, batch):
-            writer.append({name: values[start : start + batch] for name, values in columns.items()})
+        for start in range(0, rows, _BATCH):
+            writer.append({name: values[start : start + _BATCH] for name, values in columns.items()})
 
 
 def _constant(text: str | None, rows: int) -> pa.DictionaryArray:

@@ -28,7 +28,8 @@ def throughput(history: History) -> Finding:
 
     A paced load can't be faster than its pace. Paced at the objective or above, it has to reach the objective, or 95 %
     of its pace where that is less. Paced below the objective, it can't show the objective: `unknown` if it kept its
-    pace, and `fail` if it did not.
+    pace, and `fail` if it did not. Sends whose outcome was never learnt could have been acknowledged: where they
+    decide, it is `unknown`.
     """
     plan, objective = history.manifest.plan, history.manifest.objectives.throughput_per_second
     window = load_window(history)
@@ -40,7 +41,11 @@ def throughput(history: History) -> Finding:
     required = min(objective, PACE_KEPT * pace) if pace else objective
     paced = f", paced at {pace:,.0f}/s" if pace else ", unpaced"
     text = f"{rate:,.0f} messages/s acknowledged over {seconds:.2f} s{paced}; the objective is {objective:,.0f}/s."
+    unlearnt = sum(int(np.count_nonzero(sends.attempted & ~sends.ended)) for sends in history.sends)
     verdict = Verdict.PASS if rate >= required else Verdict.FAIL
+    if verdict is Verdict.FAIL and (acked + unlearnt) / seconds >= required:
+        verdict = Verdict.UNKNOWN
+        text += f" The outcome of {counted(unlearnt, 'send')} was never learnt."
     if verdict is Verdict.PASS and pace and pace < objective:
         verdict = Verdict.UNKNOWN
         text += " A load paced below the objective can't show it: raise the rate or lower the objective."

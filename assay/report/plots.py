@@ -164,7 +164,7 @@ def lag(history: History) -> tuple[str, Figure]:
     top.plot([], [], color=_INK, linewidth=1.6, label="committed")
     _finish(top, "offset, from the first", "")
     _finish(bottom, "messages waiting", "seconds since the first sample")
-    bottom.set_ylim(bottom=0)
+    bottom.set_ylim(0, max(1.0, float(samples.waiting.max()) * 1.08))
     total = samples.waiting.sum(axis=0)
     at = int(total.argmax())
     words = (

@@ -1,0 +1,138 @@
+"""The arrows of the house: which part may import which. What a part must not know, it does not import."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).resolve().parents[2]
+SOURCES = sorted(
+    path
+    for folder in ("assay", "workloads", "locustfiles", "playbooks")
+    for path in (HOUSE / folder).rglob("*.py")
+    if "__pycache__" not in path.parts
+)
+
+
+def module(path: Path) -> str:
+    """A file's dotted name."""
+    return ".".join(path.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it; a name imported from a module counts as below it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide who imports whom"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def imported(name: str, prefix: str) -> bool:
+    """Whether a dotted name is a module or lies below it."""
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def offenders(within: str, forbidden: str, *, excepted: tuple[str, ...] = ()) -> list[str]:
+    """Files of a part that import what they must not."""
+    return [
+        f"{module(path)} imports {name}"
+        for path in SOURCES
+        if imported(module(path), within) and not any(imported(module(path), other) for other in excepted)
+        for name in sorted(imports(path))
+        if imported(name, forbidden)
+    ]
+
+
+def test_there_is_something_to_look_at() -> None:
+    """An arrow that is kept because nothing was read is not kept."""
+    names = {module(path) for path in SOURCES}
+    assert {"assay.judge", "assay.checks.delivery"} <= names
+    assert any(imported(name, "workloads") for name in names)
+    assert "assay.evidence.load" not in names
+    assert "assay.evidence" in imports(HOUSE / "assay/judge.py")
+
+
+@pytest.mark.parametrize(
+    ("within", "forbidden"),
+    [
+        ("assay", "workloads"),
+        ("workloads", "assay"),
+        ("workloads", "locustfiles"),
+        ("assay", "locustfiles"),
+        ("playbooks", "assay"),
+        ("playbooks", "workloads"),
+    ],
+)
+def test_the_judge_and_the_judged_never_meet(within: str, forbidden: str) -> None:
+    """They share Kafka headers and manifests, and no code."""
+    assert offenders(within, forbidden) == []
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [
+        ("confluent_kafka", ("assay.kafka",)),
+        ("ansible_runner", ("assay.deploy",)),
+        ("locust", ("locustfiles",)),
+        ("matplotlib", ("assay.report",)),
+        ("jinja2", ("assay.report",)),
+    ],
+)
+def test_a_library_has_one_room(library: str, rooms: tuple[str, ...]) -> None:
+    """So that the rest of the house neither depends on it nor waits for its import."""
+    assert offenders("assay", library, excepted=rooms) == []
+    assert offenders("workloads", library, excepted=("workloads",) if library == "confluent_kafka" else ()) == []
+
+
+@pytest.mark.parametrize("part", ["assay.checks", "assay.judge", "assay.evidence", "assay.report"])
+@pytest.mark.parametrize(
+    "edge",
+    [
+        "kubernetes",
+        "confluent_kafka",
+        "subprocess",
+        "socket",
+        "time",
+        "datetime",
+        "random",
+        "os",
+        "assay.kafka",
+        "assay.clusters",
+        "assay.deploy",
+        "assay.cli",
+    ],
+)
+def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
+    """No clock, no chance, no network, no environment: the same folder gives the same verdict."""
+    assert offenders(part, edge) == []
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("assay.verdict", "assay"),
+        ("assay.ledger", "assay.checks"),
+        ("assay.ledger", "assay.manifest"),
+        ("assay.checks", "assay.judge"),
+        ("assay.checks", "assay.evidence"),
+        ("assay.checks", "assay.report"),
+        ("assay.judge", "assay.report"),
+        ("assay.kafka", "assay.checks"),
+        ("assay.clusters", "assay.checks"),
+    ],
+)
+def test_arrows_point_one_way(lower: str, upper: str) -> None:
+    """`verdict, ledger ← checks ← judge ← report ← cli`; what reaches the cluster knows nothing of judging."""
+    assert offenders(lower, upper) == []
+
+
+def test_there_is_no_drawer_for_everything() -> None:
+    """No `utils`, no `common`: a file is named after its noun."""
+    vague = {"utils", "util", "common", "helpers", "misc"}
+    assert [module(path) for path in SOURCES if vague & set(module(path).split("."))] == []

@@ -1,0 +1,176 @@
+"""Specifications of the judge: a folder in, one verdict out, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from runs import Run
+
+from assay import checks, judge
+from assay.errors import UsageError
+from assay.report import write_verdict
+from assay.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assay.checks import History
+    from assay.judge import Judgement
+    from assay.verdict import Finding
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The evidence of a clean run."""
+    return Run().write(tmp_path / "run")
+
+
+def complaints(judgement: Judgement) -> dict[str, Verdict]:
+    """What does not pass."""
+    return {found.check: found.verdict for found in judgement.findings if found.verdict is not Verdict.PASS}
+
+
+def reason(judgement: Judgement) -> str:
+    """What is said of the evidence."""
+    return next(found.summary for found in judgement.findings if found.check == "evidence")
+
+
+def test_a_clean_run_passes(folder: Path) -> None:
+    """Every check is made, all pass, exit code 0."""
+    judgement = judge.judge(folder)
+    assert complaints(judgement) == {}
+    assert judgement.exit_code == 0
+    assert {found.check for found in judgement.findings} > set(checks.CHECKS)
+
+
+def test_a_loss_fails(tmp_path: Path) -> None:
+    """Exit code 1, and the sentence names the check."""
+    run = Run()
+    run.lose("load-0", 2)
+    judgement = judge.judge(run.write(tmp_path))
+    assert judgement.exit_code == 1
+    assert judgement.sentence == "1 check failed: lost."
+
+
+def test_the_verdict_is_the_same_to_the_byte(folder: Path) -> None:
+    """Judged twice, by a process that has written the verdict into the folder meanwhile."""
+    first = write_verdict(folder, judge.judge(folder))[0].read_bytes()
+    second = write_verdict(folder, judge.judge(folder))[0].read_bytes()
+    assert first == second
+    assert json.loads(first)["verdict"] == "pass"
+
+
+def test_a_crashing_check_is_unknown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It's named with its error, and the others are made."""
+
+    def broken(_: History) -> Finding:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(judge, "CHECKS", {**checks.CHECKS, "duplicate": broken})
+    judgement = judge.judge(folder)
+    assert complaints(judgement) == {"duplicate": Verdict.UNKNOWN}
+    assert judgement.exit_code == 2
+
+
+def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
+    """A usage error of one sentence."""
+    with pytest.raises(UsageError, match="is not a folder"):
+        judge.judge(tmp_path / "nowhere")
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    """Unknown: there is nothing to judge."""
+    judgement = judge.judge(tmp_path)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert "no manifest.json" in reason(judgement)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, 400])
+def test_a_torn_manifest(folder: Path, keep: int) -> None:
+    """Cut anywhere: unknown."""
+    path = folder / "manifest.json"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert judge.judge(folder).exit_code == 2
+
+
+def test_another_schema_version(folder: Path) -> None:
+    """Unknown, and it says which release to use."""
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 9'))
+    judgement = judge.judge(folder)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert "schema version 9" in reason(judgement)
+
+
+@pytest.mark.parametrize("name", ["log.arrows", "sink.arrows", "attempts-load-0.arrows", "etl.arrows", "lag.arrows"])
+def test_a_missing_ledger(folder: Path, name: str) -> None:
+    """Unknown and named; nothing fails for it."""
+    (folder / name).unlink()
+    judgement = judge.judge(folder)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert f"{name} is missing" in reason(judgement)
+
+
+@pytest.mark.parametrize("name", ["log.arrows", "sink.arrows", "attempts-load-0.arrows", "outcomes-load-1.arrows"])
+@pytest.mark.parametrize("place", [0.0, 0.5, 0.99])
+def test_a_changed_byte(folder: Path, name: str, place: float) -> None:
+    """Wherever it is, it is noticed, the ledger is left out, and the verdict is unknown."""
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 0x40
+    path.write_bytes(content)
+    judgement = judge.judge(folder)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert name in reason(judgement)
+    assert "changed after the run" in reason(judgement)
+
+
+def test_a_truncated_ledger(folder: Path) -> None:
+    """Unknown, by its size."""
+    path = folder / "log.arrows"
+    path.write_bytes(path.read_bytes()[:-100])
+    judgement = judge.judge(folder)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert "log.arrows" in reason(judgement)
+
+
+def test_a_ledger_that_the_manifest_does_not_know(folder: Path) -> None:
+    """Something was added after the run: unknown."""
+    (folder / "log-2.arrows").write_bytes((folder / "log.arrows").read_bytes())
+    judgement = judge.judge(folder)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert "not in the manifest" in reason(judgement)
+
+
+def test_a_run_that_was_never_sealed(folder: Path) -> None:
+    """Without hashes it can be judged but not vouched for: never a pass."""
+    path = folder / "manifest.json"
+    document = json.loads(path.read_text())
+    document["files"] = {}
+    path.write_text(json.dumps(document))
+    assert complaints(judge.judge(folder)) == {"evidence": Verdict.UNKNOWN}
+
+
+def test_a_manifest_that_points_outside(folder: Path) -> None:
+    """No file beyond the folder is opened."""
+    path = folder / "manifest.json"
+    document = json.loads(path.read_text())
+    document["files"]["../outside"] = {"bytes": 1, "sha256": "0" * 64}
+    path.write_text(json.dumps(document))
+    assert "outside the folder" in reason(judge.judge(folder))
+
+
+def test_rubbish_in_place_of_a_ledger(tmp_path: Path) -> None:
+    """A file that is no ledger at all, sealed as it is: unknown."""
+    run = Run()
+    folder = run.write(tmp_path)
+    (folder / "log.arrows").write_bytes(b"not a ledger")
+    path = folder / "manifest.json"
+    document = json.loads(path.read_text())
+    document["files"] = {}
+    path.write_text(json.dumps(document))
+    judgement = judge.judge(folder)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert any("not a readable ledger" in str(example) for found in judgement.findings for example in found.examples)

@@ -1,0 +1,71 @@
+"""Specifications of the manifest: what it vouches for, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from runs import Run
+
+from assay import manifest
+from assay.errors import AssayError
+from assay.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    """Unchanged."""
+    written = Manifest.model_validate(Run().manifest)
+    written.write(tmp_path)
+    assert manifest.read(tmp_path) == written
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """No draft is left behind."""
+    Manifest.model_validate(Run().manifest).write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_digests_are_of_evidence_only(tmp_path: Path) -> None:
+    """Ledgers in folders too; nothing that is written from the evidence."""
+    for name in (
+        "log.arrows",
+        "producers/attempts.arrows",
+        "manifest.json",
+        "verdict.json",
+        "report.html",
+        "junit.xml",
+        "findings/lost.csv",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    digests = manifest.digests(tmp_path)
+    assert set(digests) == {"log.arrows", "producers/attempts.arrows"}
+    assert digests["log.arrows"].sha256 == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema_version": 2}, "schema version 2"),
+        ({"schema_version": None}, "schema_version"),
+        ({"plan": {}}, "plan.messages"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_damaged_manifest_says_where(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    """Another version, a missing field, an unknown one."""
+    (tmp_path / "manifest.json").write_text(json.dumps(Run().manifest | change))
+    with pytest.raises(AssayError, match=reason):
+        manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_what_is_no_manifest(tmp_path: Path, content: bytes) -> None:
+    """One sentence, whatever it is."""
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(AssayError, match=r"manifest\.json"):
+        manifest.read(tmp_path)
