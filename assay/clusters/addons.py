@@ -1,0 +1,180 @@
+"""What every cluster needs in its API before it is of use: kubelet access, a StorageClass, DNS. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from assay.clusters import control_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assay.clusters.addresses import Addresses
+    from assay.clusters.prepared import Prepared
+
+MANAGER = "assay-cluster"
+
+
+def documents(
+    addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], nodes: int
+) -> list[dict[str, Any]]:
+    """All documents, in the order in which they are applied.
+
+    Args:
+        addresses: the cluster's.
+        prepared: the machine's prepared parts.
+        name_servers: where DNS forwards what it does not know; none means it answers for the cluster only.
+        nodes: how many nodes there are: DNS runs twice if there is more than one.
+    """
+    return [_kubelet_access(), *_storage(prepared), *_dns(addresses, prepared, name_servers, min(nodes, 2))]
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": MANAGER}
+
+
+def _kubelet_access() -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "assay-kubelet-client", "labels": _labels("kubelet-client")},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "system:kubelet-api-admin",
+        },
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": control_plane.KUBELET_CLIENT}],
+    }
+
+
+def _storage(prepared: Prepared) -> list[dict[str, Any]]:
+    if not prepared.has("volume-provisioner"):
+        return []
+    return [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {
+                "name": "standard",
+                "labels": _labels("storage"),
+                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            },
+            "provisioner": "assay.dev/host-folder",
+            "reclaimPolicy": "Delete",
+            "volumeBindingMode": "Immediate",
+        }
+    ]
+
+
+def _dns(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], replicas: int) -> list[dict[str, Any]]:
+    forward = f"forward . {' '.join(name_servers[:3])}" if name_servers else ""
+    corefile = f"""
+.:53 {{
+    errors
+    health :8080 {{
+        lameduck 5s
+    }}
+    ready :8181
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }}
+    {forward}
+    cache 30
+}}
+"""
+    text = f"""
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: coredns, namespace: kube-system}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: "system:coredns"}}
+rules:
+  - {{apiGroups: [""], resources: [endpoints, services, pods, namespaces], verbs: [list, watch]}}
+  - {{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: "system:coredns"}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:coredns"}}
+subjects: [{{kind: ServiceAccount, name: coredns, namespace: kube-system}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: coredns, namespace: kube-system}}
+data: {{}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: kube-dns, namespace: kube-system, labels: {{k8s-app: kube-dns}}}}
+spec:
+  clusterIP: {addresses.dns}
+  selector: {{k8s-app: kube-dns}}
+  ports:
+    - {{name: dns, port: 53, protocol: UDP, targetPort: 53}}
+    - {{name: dns-tcp, port: 53, protocol: TCP, targetPort: 53}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: coredns, namespace: kube-system, labels: {{k8s-app: kube-dns}}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{k8s-app: kube-dns}}}}
+  strategy: {{rollingUpdate: {{maxUnavailable: 1}}}}
+  template:
+    metadata: {{labels: {{k8s-app: kube-dns}}}}
+    spec:
+      serviceAccountName: coredns
+      priorityClassName: system-cluster-critical
+      dnsPolicy: Default
+      affinity:
+        podAntiAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            - labelSelector: {{matchLabels: {{k8s-app: kube-dns}}}}
+              topologyKey: kubernetes.io/hostname
+      tolerations:
+        - {{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 5}}
+        - {{key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 5}}
+      containers:
+        - name: coredns
+          image: {prepared.pause}
+          imagePullPolicy: IfNotPresent
+          command: [/coredns, -conf, /etc/coredns/Corefile]
+          ports:
+            - {{name: dns, containerPort: 53, protocol: UDP}}
+            - {{name: dns-tcp, containerPort: 53, protocol: TCP}}
+          resources:
+            requests: {{cpu: 20m, memory: 40Mi}}
+            limits: {{memory: 256Mi}}
+          livenessProbe:
+            httpGet: {{path: /health, port: 8080}}
+            initialDelaySeconds: 20
+            timeoutSeconds: 5
+            failureThreshold: 5
+          readinessProbe:
+            httpGet: {{path: /ready, port: 8181}}
+            periodSeconds: 1
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{add: [NET_BIND_SERVICE], drop: [ALL]}}
+          volumeMounts:
+            - {{name: config, mountPath: /etc/coredns, readOnly: true}}
+            - {{name: binary, mountPath: /coredns, readOnly: true}}
+      volumes:
+        - name: config
+          configMap: {{name: coredns}}
+        - name: binary
+          hostPath: {{path: "{(prepared.bin / "assay-cluster").resolve()}", type: File}}
+"""
+    parsed: list[dict[str, Any]] = list(yaml.safe_load_all(text))
+    for document in parsed:
+        document["metadata"].setdefault("labels", {}).update(_labels("coredns"))
+        if document["kind"] == "ConfigMap":
+            document["data"] = {"Corefile": corefile}
+    return parsed

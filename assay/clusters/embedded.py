@@ -1,0 +1,473 @@
+"""The embedded cluster: real Kubernetes on this machine, with root and without Docker, registry or prepared image.
+
+The control plane and each node are a supervisor with its own namespaces (see `supervisor`): when that first process
+dies, everything below it dies too. Whatever is made outside of those namespaces is journaled first (see `journal`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.clusters import (
+    addresses,
+    borrowed,
+    cgroups,
+    control_plane,
+    machine,
+    network,
+    prepared,
+    processes,
+    removal,
+    supervisor,
+    tunables,
+)
+from assay.clusters.cluster import ClusterError, ClusterStatus, NodeStatus, Report
+from assay.clusters.commands import run
+from assay.clusters.journal import CgroupTree, Process
+from assay.clusters.node import CONTAINERD_SOCKET, OWN_FOLDERS, Node
+from assay.clusters.state import Record, State, checked_name, existing, lock, new_record
+from assay.clusters.state import root as default_root
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from assay.clusters.pki import Authority
+    from assay.clusters.prepared import Prepared
+
+KIND = "embedded"
+DEFAULT_NODES = 3
+IMPORT_SECONDS = 300
+SYSCTLS = {"fs/inotify/max_user_instances": 1024, "fs/inotify/max_user_watches": 262144}
+"""What several nodes on one machine use up: each kubelet, containerd and many programs in pods watch files."""
+
+
+@dataclass(frozen=True)
+class _Boot:
+    """What the steps of a boot share."""
+
+    record: Record
+    prepared: Prepared
+    facts: machine.Facts
+    name_servers: tuple[str, ...]
+
+
+class EmbeddedCluster:
+    """The embedded cluster of a name; see `assay.clusters.cluster.Cluster` for what it can do."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        nodes: int = DEFAULT_NODES,
+        address_range: str | None = None,
+        root: Path | None = None,
+        cache: Path | None = None,
+        prepare_host: Callable[[], None] | None = None,
+        report: Report = lambda _line: None,
+    ) -> None:
+        """Describe the cluster; nothing is touched.
+
+        Args:
+            name: the cluster's name.
+            nodes: how many nodes `create` makes.
+            address_range: like `10.201.0.0/16`; None takes the first free one.
+            root: the folder of all clusters' state, by default `state.root()`.
+            cache: the folder of what host.yml prepared, by default `prepared.cache()`.
+            prepare_host: runs playbooks/host.yml when that is missing.
+            report: called with each line of progress.
+
+        Raises:
+            UsageError: the name or the number of nodes won't do.
+        """
+        self._name = checked_name(name)
+        if not 1 <= nodes <= addresses.MAX_NODES:
+            raise UsageError(f"a cluster has 1 to {addresses.MAX_NODES} nodes, not {nodes}")
+        self._nodes = nodes
+        self._range = address_range
+        self._root = root or default_root()
+        self._cache = cache or prepared.cache()
+        self._prepare_host = prepare_host
+        self._report = report
+        self._state = State(self._root / name)
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self._name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The cluster's kubeconfig; it is there once `create` has returned."""
+        return self._state.kubeconfig
+
+    @property
+    def context(self) -> str:
+        """The context's name in it."""
+        return f"assay-{self._name}"
+
+    def available(self) -> str | None:
+        """Why this machine can't have an embedded cluster; None if it can."""
+        return machine.probe(self._root).refusal(with_tools=self._prepare_host is None)
+
+    # ---- making ----
+
+    def create(self) -> None:
+        """Make the cluster until its nodes are Ready and its DNS answers.
+
+        If it is up already that is fine, and nodes of it that died are started; the remains of a half-made one are
+        removed first.
+
+        Raises:
+            UsageError: this machine can't, or the cluster exists with other nodes, or addresses clash.
+            ClusterError: it was begun and did not get there; it stays for its logs until `delete` or another `create`.
+        """
+        refusal = self.available()
+        if refusal:
+            raise UsageError(refusal)
+        with self._state.locked():
+            try:
+                self._create()
+            except UsageError:
+                record = self._state.record()
+                if record is not None and not record.complete:
+                    removal.remove(self._state, record)
+                raise
+            finally:
+                with suppress(OSError):
+                    self._state.folder.rmdir()  # only if nothing was made
+
+    def _create(self) -> None:
+        record = self._state.record()
+        if record is not None and self._is_up(record):
+            self._revive(record)
+            return
+        if record is not None:
+            self._refuse_other_kind(record)
+            self._report(f"removing what is left of cluster {self._name}, which is not up")
+            removal.remove(self._state, record)
+        begun = time.monotonic()
+        parts = prepared.find_or_prepare(self._cache, self._prepare_host)
+        facts = machine.probe(self._root)
+        refusal = facts.refusal()
+        if refusal:
+            raise UsageError(refusal)
+        record = self._state.save(self._with_addresses())
+        boot = _Boot(record, parts, facts, machine.name_servers())
+        self._boot(boot, begun)
+
+    def _with_addresses(self) -> Record:
+        with lock(self._root, wait=True):
+            used = (*machine.used_networks(), *(one.addresses.range for one in existing(self._root) if one.octet))
+            chosen = addresses.explicit(self._range, used) if self._range else addresses.choose(used)
+            record = new_record(self._name, KIND, self._nodes, chosen.octet)
+            return self._state.save(record)
+
+    def _boot(self, boot: _Boot, begun: float) -> None:
+        record, state = boot.record, self._state
+        state.logs.mkdir(exist_ok=True)
+        state.volumes.mkdir(exist_ok=True)
+        forwarding = {f"net/ipv4/conf/{link}/forwarding": 1 for link in machine.default_interfaces()}
+        borrowed.borrow(state.folder, {**SYSCTLS, **forwarding}, list(OWN_FOLDERS.values()))
+        state.journal.write(CgroupTree(record.cgroup_tree))
+        authority = control_plane.make_identities(state, record.addresses, self.context)
+        self._phase("addresses, keys and settings", begun)
+        nodes = self._all_nodes(record)
+        with ThreadPoolExecutor(len(nodes)) as pool:
+            fabric = self._start_control_plane(boot)
+            started = [pool.submit(self._make_node, boot, node, authority, fabric) for node in nodes]
+            from assay.clusters import api  # noqa: PLC0415  # slow to import: meanwhile the processes start
+
+            for one in started:
+                one.result()
+        self._phase(f"control plane and {len(nodes)} nodes started", begun)
+        waiting = api.Api(state.kubeconfig)
+        api_server = str(record.addresses.control_plane)
+        self._wait("the API server", lambda: supervisor.answers(api_server, 6443, "/readyz"), begun)
+        waiting.apply_addons(record.addresses, boot.prepared, boot.name_servers, len(nodes))
+        names = {node.name for node in nodes}
+        self._wait(f"{len(nodes)} nodes Ready", lambda: names <= waiting.ready_nodes(), begun)
+        self._wait("cluster DNS", waiting.dns_ready, begun)
+        state.completed(record)
+
+    def _start_control_plane(self, boot: _Boot) -> int:
+        record, state = boot.record, self._state
+        folders = cgroups.read().make(f"{record.cgroup_tree}/{control_plane.ROLE}")
+        specification = control_plane.specification(
+            state, record.addresses, boot.prepared, [str(one) for one in folders]
+        )
+        pid = self._start(control_plane.ROLE, specification, record, state.logs / "control-plane.log")
+        network.make_fabric(record.addresses, record.nodes, pid, record.token, state.journal)
+        return pid
+
+    def _make_node(self, boot: _Boot, node: Node, authority: Authority, fabric: int) -> None:
+        cni = boot.facts.cni_folder
+        if cni is None:
+            raise ClusterError("the CNI plugins vanished while the cluster was made")
+        node.make_files(authority, boot.prepared, cni, boot.name_servers)
+        boot.prepared.copy_store(node.folder / "containerd")
+        self._start_node(node, boot.prepared, fabric)
+
+    def _start_node(self, node: Node, parts: Prepared, fabric: int) -> None:
+        tree = cgroups.read()
+        tree.make(node.pods_cgroup)
+        folders = [str(one) for one in tree.make(node.system_cgroup)]
+        containerd = shutil.which("containerd") or "/usr/bin/containerd"
+        specification = node.specification(parts, containerd, folders)
+        pid = self._start(node.name, specification, node.record, node.logs / "supervisor.log")
+        network.connect_node(node.addresses, node.number, node.record.nodes, pid, fabric)
+
+    def _start(self, role: str, specification: dict[str, object], record: Record, log: Path) -> int:
+        path = self._state.folder / f"{role}.json"
+        path.write_text(json.dumps(specification, indent=1))
+        journal = self._state.journal
+        journal.write(Process(role))
+        namespaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--mount-proc", "--fork", "--kill-child=SIGKILL"]
+        argv = ["unshare", *namespaces, sys.executable, "-I", "-S", supervisor.__file__, str(path)]
+        pid, started = processes.start(argv, log, record.token)
+        journal.write(Process(role, pid, started))
+        # What is connected to its network must be its own: wait until it has left the machine's.
+        own = Path("/proc/self/ns/net").stat().st_ino
+        self._poll(
+            lambda: processes.alive(pid, started) and Path(f"/proc/{pid}/ns/net").stat().st_ino != own,
+            10,
+            f"{role} did not get namespaces of its own; see {log}",
+        )
+        return pid
+
+    # ---- waiting ----
+
+    def _wait(self, what: str, there: Callable[[], bool], begun: float) -> None:
+        failing = (
+            f"{what} not there {tunables.BOOT_SECONDS} s after the start; see {self._state.logs}, then run `assay down`"
+        )
+
+        def alive_and_there() -> bool:
+            if self._running(control_plane.ROLE) is None:
+                log = self._state.logs / "control-plane.log"
+                raise ClusterError(f"the control plane of cluster {self._name} died while it started; see {log}")
+            return there()
+
+        self._poll(alive_and_there, begun + tunables.BOOT_SECONDS - time.monotonic(), failing)
+        self._phase(what, begun)
+
+    @staticmethod
+    def _poll(there: Callable[[], bool], seconds: float, failing: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not there():
+            if time.monotonic() > deadline:
+                raise ClusterError(failing)
+            time.sleep(0.05)
+
+    def _phase(self, what: str, begun: float) -> None:
+        self._report(f"{time.monotonic() - begun:5.1f} s  {what}")
+
+    # ---- what is there ----
+
+    def _refuse_other_kind(self, record: Record) -> None:
+        if record.kind != KIND:
+            raise UsageError(
+                f"cluster {self._name!r} exists and is of kind {record.kind}; remove it first with `assay down`"
+            )
+
+    def _all_nodes(self, record: Record) -> list[Node]:
+        return [Node(record, number, self._state) for number in range(1, record.nodes + 1)]
+
+    def _running(self, role: str) -> tuple[int, int] | None:
+        """Pid and start time of the supervisor of a node or the control plane, if it lives."""
+        last = None
+        for entry in self._state.journal.entries():
+            if isinstance(entry, Process) and entry.role == role and entry.pid is not None:
+                last = (entry.pid, entry.started or 0)
+        return last if last is not None and processes.alive(*last) else None
+
+    def _is_up(self, record: Record) -> bool:
+        return (
+            record.kind == KIND
+            and record.complete
+            and record.boot == processes.boot_id()
+            and self._running(control_plane.ROLE) is not None
+        )
+
+    def _up(self) -> Record:
+        record = self._state.record()
+        if record is None or not self._is_up(record):
+            raise ClusterError(f"cluster {self._name!r} is not up; start it with `assay up`")
+        return record
+
+    def _node(self, name: str) -> Node:
+        nodes = {node.name: node for node in self._all_nodes(self._up())}
+        if name not in nodes:
+            raise UsageError(f"cluster {self._name!r} has no node {name!r}; it has {', '.join(nodes)}")
+        return nodes[name]
+
+    def _pid(self, role: str) -> int:
+        found = self._running(role)
+        if found is None:
+            raise ClusterError(f"{role} of cluster {self._name!r} is not running")
+        return found[0]
+
+    def _revive(self, record: Record) -> None:
+        if record.nodes != self._nodes:
+            raise UsageError(
+                f"cluster {self._name!r} is up with {record.nodes} nodes, not {self._nodes}; "
+                "remove it first with `assay down`"
+            )
+        if self._range and self._range != str(record.addresses.range):
+            raise UsageError(
+                f"cluster {self._name!r} is up at {record.addresses.range}; remove it first with `assay down`"
+            )
+        dead = [node.name for node in self._all_nodes(record) if self._running(node.name) is None]
+        for name in dead:
+            self.start_node(name)
+        self._report(f"cluster {self._name} is up" + (f"; started again: {', '.join(dead)}" if dead else ""))
+
+    def status(self) -> ClusterStatus:
+        """The cluster as it is now."""
+        record = self._state.record()
+        if record is None:
+            return ClusterStatus(self._name, KIND, "absent")
+        from assay.clusters import api  # noqa: PLC0415  # slow to import
+
+        known = api.node_conditions(self.kubeconfig) if self._is_up(record) else None
+        nodes = tuple(
+            NodeStatus(
+                node.name,
+                node.address,
+                self._running(node.name) is not None,
+                None if known is None else known.get(node.name),
+            )
+            for node in self._all_nodes(record)
+        )
+        pids = processes.descendants(pid for pid, _ in processes.marked(record.token))
+        return ClusterStatus(
+            self._name,
+            KIND,
+            "partial" if known is None else "up",
+            nodes,
+            self.kubeconfig,
+            self.context,
+            processes.memory(set(pids)),
+        )
+
+    # ---- nodes ----
+
+    def node_names(self) -> tuple[str, ...]:
+        """The names of all its nodes.
+
+        Raises:
+            ClusterError: the cluster is not up.
+        """
+        return tuple(node.name for node in self._all_nodes(self._up()))
+
+    def kill_node(self, name: str) -> None:
+        """Crash a node: kill its first process, and thereby all in it, at once. Its disk stays.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up, or the node does not run.
+        """
+        node = self._node(name)
+        supervising = self._pid(node.name)
+        for child in processes.descendants([supervising])[1:2]:
+            processes.signal_process(child, signal.SIGKILL)
+        found = self._running(node.name)
+        if found is not None:
+            processes.end([found])
+
+    def start_node(self, name: str) -> None:
+        """Start a node that was killed, as after a reboot: same name, address and disk. Returns before it is Ready.
+
+        Raises:
+            UsageError: there is no such node, or it runs.
+            ClusterError: the cluster is not up, or the node could not be started.
+        """
+        node = self._node(name)
+        if self._running(name) is not None:
+            raise UsageError(f"node {name!r} is running")
+        parts = prepared.find_or_prepare(self._cache, self._prepare_host)
+        self._start_node(node, parts, self._pid(control_plane.ROLE))
+
+    def disconnect_node(self, name: str) -> None:
+        """Pull a node's cable: its programs and pods go on, and nothing reaches it.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up.
+        """
+        network.set_port(self._node(name).number, self._pid(control_plane.ROLE), up=False)
+
+    def connect_node(self, name: str) -> None:
+        """Put a node's cable back.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up.
+        """
+        network.set_port(self._node(name).number, self._pid(control_plane.ROLE), up=True)
+
+    def enter_node(self, name: str) -> list[str]:
+        """The command line's beginning that runs a tool in a node's namespaces (give absolute paths).
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up, or the node does not run.
+        """
+        pid = self._pid(self._node(name).name)
+        return ["nsenter", f"--net=/proc/{pid}/ns/net", f"--mount=/proc/{pid}/ns/mnt"]
+
+    # ---- images, logs, removal ----
+
+    def load_images(self, archives: Sequence[Path]) -> None:
+        """Import docker-archives on every node that runs.
+
+        Raises:
+            ClusterError: the cluster is not up, or a node refused one.
+        """
+        nodes = [node for node in self._all_nodes(self._up()) if self._running(node.name) is not None]
+
+        def load(node: Node) -> None:
+            for archive in archives:
+                argv = ["ctr", "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import", "-"]
+                with archive.open("rb") as content:
+                    run([*self.enter_node(node.name), *argv], stdin_file=content, timeout=IMPORT_SECONDS)
+
+        with ThreadPoolExecutor(len(nodes) or 1) as pool:
+            list(pool.map(load, nodes))
+
+    def logs(self, folder: Path) -> None:
+        """Copy the logs of all components, and of all pods by node, into the folder."""
+        if self._state.logs.is_dir():
+            shutil.copytree(self._state.logs, folder, dirs_exist_ok=True)
+        for pods in self._state.folder.glob("nodes/*/pod-logs"):
+            with suppress(shutil.Error):  # a log that was rotated away while we copied
+                shutil.copytree(pods, folder / pods.parent.name / "pods", dirs_exist_ok=True)
+
+    def delete(self) -> None:
+        """Remove the cluster and everything it made.
+
+        Raises:
+            UsageError: it is being made or removed right now, we are not root, or it is of another kind.
+            ClusterError: something could not be removed.
+        """
+        if not self._state.folder.is_dir():
+            return
+        facts = machine.Facts(sys.platform.capitalize(), root=machine.is_root())
+        if not facts.root:
+            raise UsageError(facts.refusal() or "")
+        with self._state.locked():
+            record = self._state.record()
+            if record is not None:
+                self._refuse_other_kind(record)
+                removal.remove(self._state, record)
+            with suppress(OSError):
+                self._state.folder.rmdir()

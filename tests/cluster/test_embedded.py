@@ -1,0 +1,250 @@
+"""The embedded cluster is a real Kubernetes with real nodes, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from kubernetes import client, config
+
+from assay.clusters import cgroups, processes
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assay.clusters.embedded import EmbeddedCluster
+
+    from .conftest import Pods
+
+SLEEP = "import time; time.sleep(3600)"
+SERVE = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
+READ = "import urllib.request as r; print(r.urlopen('http://{}', timeout=10).status)"
+
+
+def until(there: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Wait until something is so, or fail."""
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
+
+
+def machine_snapshot() -> dict[str, object]:
+    """Everything on this machine that a cluster could leave behind."""
+
+    def shown(*argv: str) -> str:
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    settings = ("fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "vm/overcommit_memory", "kernel/panic")
+    return {
+        "links": sorted(one["ifname"] for one in json.loads(shown("ip", "-j", "link"))),
+        "routes": sorted(shown("ip", "-4", "route", "show", "table", "all").splitlines()),
+        "tables": sorted(shown("nft", "list", "tables").splitlines()),
+        "mounts": sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        "namespaces": shown("ip", "netns", "list"),
+        "cgroups": sorted(str(one) for h in cgroups.read().hierarchies for one in h.root.glob("assay-*")),
+        "settings": {one: Path("/proc/sys", one).read_text() for one in settings},
+        "forwarding": [one.read_text() for one in sorted(Path("/proc/sys/net/ipv4/conf").glob("e*/forwarding"))],
+        "folders": [folder for folder in ("/var/lib/kubelet", "/var/lib/cni", "/run/assay") if Path(folder).exists()],
+    }
+
+
+def running_with(token: str) -> tuple[int, ...]:
+    """Processes that carry a cluster's token."""
+    return tuple(pid for pid, _ in processes.marked(token))
+
+
+def ready(cluster: EmbeddedCluster, node: str) -> bool | None:
+    """Whether the API server holds the node for Ready."""
+    return next(one.ready for one in cluster.status().nodes if one.name == node)
+
+
+def test_three_nodes_are_ready(cluster: EmbeddedCluster) -> None:
+    """`create` returns when all nodes are Ready; the kubeconfig works with Kubernetes' own client, encrypted Secrets and all."""
+    nodes = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig), cluster.context)).list_node().items
+    assert [node.metadata.name for node in nodes] == [f"{cluster.name}-node-{n}" for n in (1, 2, 3)]
+    assert {one.alive for one in cluster.status().nodes} == {True}
+    assert {one.ready for one in cluster.status().nodes} == {True}
+
+
+def test_secrets_are_encrypted_at_rest(cluster: EmbeddedCluster, pods: Pods) -> None:
+    """What a Secret holds is nowhere in etcd's files, and a ConfigMap with the same content is (so the look is sound)."""
+    pods.api.create_namespaced_secret(pods.namespace, {"metadata": {"name": "s"}, "stringData": {"k": "hidden-7f3a9c"}})
+    pods.api.create_namespaced_config_map(pods.namespace, {"metadata": {"name": "c"}, "data": {"k": "open-7f3a9c"}})
+    etcd = cluster.kubeconfig.parent / "etcd"
+
+    def on_disk(text: bytes) -> bool:
+        return any(text in one.read_bytes() for one in etcd.rglob("*") if one.is_file())
+
+    until(lambda: on_disk(b"open-7f3a9c"), "etcd has written the ConfigMap", 30)
+    assert not on_disk(b"hidden-7f3a9c")
+
+
+def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: EmbeddedCluster, pods: Pods) -> None:
+    """Pod to pod across nodes, through a Service's address, through cluster DNS; also from the same node, and the host."""
+    one, two, _ = cluster.node_names()
+    address = pods.run("server", SERVE, node=one)
+    pods.api.patch_namespaced_pod("server", pods.namespace, {"metadata": {"labels": {"app": "server"}}})
+    pods.api.create_namespaced_service(
+        pods.namespace,
+        {"metadata": {"name": "server"}, "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8000}]}},
+    )
+    for name, node in (("far", two), ("near", one)):
+        pods.run(name, SLEEP, node=node)
+        until(lambda name=name: pods.python(name, READ.format(f"{address}:8000")) == "200", f"{name}: by address", 30)
+        until(lambda name=name: pods.python(name, READ.format("server")) == "200", f"{name}: by name", 60)
+        full = READ.format(f"server.{pods.namespace}.svc.cluster.local")
+        until(lambda name=name, full=full: pods.python(name, full) == "200", f"{name}: by full name", 30)
+    host = [sys.executable, "-c", READ.format(f"{address}:8000")]
+    assert subprocess.run(host, capture_output=True, text=True, check=False).stdout.strip() == "200"
+
+
+def test_a_node_port_answers_at_every_node(cluster: EmbeddedCluster, pods: Pods) -> None:
+    """From the machine, a NodePort is open at each node's address, wherever the pod runs."""
+    pods.run("server", SERVE, node=cluster.node_names()[0])
+    pods.api.patch_namespaced_pod("server", pods.namespace, {"metadata": {"labels": {"app": "server"}}})
+    ports = [{"port": 80, "targetPort": 8000}]
+    service = pods.api.create_namespaced_service(
+        pods.namespace,
+        {"metadata": {"name": "open"}, "spec": {"type": "NodePort", "selector": {"app": "server"}, "ports": ports}},
+    )
+    port = service.spec.ports[0].node_port
+    for node in cluster.status().nodes:
+        look = [sys.executable, "-c", READ.format(f"{node.address}:{port}")]
+        until(
+            lambda look=look: subprocess.run(look, capture_output=True, text=True, check=False).stdout.strip() == "200",
+            f"NodePort at {node.address}",
+            30,
+        )
+
+
+def test_a_claim_is_bound_and_keeps_its_data_across_nodes(cluster: EmbeddedCluster, pods: Pods) -> None:
+    """The default StorageClass makes a volume for a claim; what a pod writes, a pod on another node reads."""
+    storage = client.StorageV1Api(pods.api.api_client)
+    if not storage.list_storage_class().items:
+        pytest.skip("the prepared binary has no volume-provisioner")
+    pods.api.create_namespaced_persistent_volume_claim(
+        pods.namespace,
+        {
+            "metadata": {"name": "shared"},
+            "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
+        },
+    )
+    one, two, _ = cluster.node_names()
+    pods.run("writer", f"open('/data/x', 'w').write('kept'); {SLEEP}", node=one, claim="shared")
+    pods.run("reader", SLEEP, node=two, claim="shared")
+    until(lambda: pods.python("reader", "print(open('/data/x').read())") == "kept", "the reader sees the file", 30)
+
+
+@pytest.mark.timeout(900)
+def test_a_killed_node_is_missed_and_comes_back_with_its_pods(cluster: EmbeddedCluster, pods: Pods) -> None:
+    """A killed node becomes NotReady; started again, it has its name and address, and its pods run again."""
+    node = cluster.node_names()[2]
+    pods.run("resident", SLEEP, node=node)
+    cluster.kill_node(node)
+    assert next(one.alive for one in cluster.status().nodes if one.name == node) is False
+    until(lambda: ready(cluster, node) is False, "the dead node is NotReady", 60)
+    cluster.start_node(node)
+    until(lambda: ready(cluster, node) is True, "the node is Ready again", 60)
+
+    def again() -> bool:
+        status = pods.api.read_namespaced_pod("resident", pods.namespace).status
+        state = (status.container_statuses or [None])[0]
+        return status.phase == "Running" and state is not None and state.ready and state.restart_count > 0
+
+    until(again, "its pod runs again")
+    assert pods.python("resident", "print(6 * 7)") == "42"
+
+
+def test_a_disconnected_node_is_missed_and_comes_back(cluster: EmbeddedCluster) -> None:
+    """A node without its cable is NotReady though it lives, and Ready when it has it again."""
+    node = cluster.node_names()[1]
+    cluster.disconnect_node(node)
+    try:
+        until(lambda: ready(cluster, node) is False, "the disconnected node is NotReady", 60)
+        assert next(one.alive for one in cluster.status().nodes if one.name == node) is True
+    finally:
+        cluster.connect_node(node)
+    until(lambda: ready(cluster, node) is True, "the node is Ready again", 60)
+
+
+def test_up_again_is_fine_and_another_size_is_refused(
+    cluster: EmbeddedCluster, new_cluster: Callable[..., EmbeddedCluster]
+) -> None:
+    """Creating what is up says so and changes nothing; asking for other nodes is refused in one sentence."""
+    new_cluster(cluster.name).create()
+    with pytest.raises(UsageError, match="is up with 3 nodes, not 2"):
+        new_cluster(cluster.name, nodes=2).create()
+
+
+def test_two_clusters_side_by_side_and_nothing_left(
+    cluster: EmbeddedCluster, new_cluster: Callable[..., EmbeddedCluster]
+) -> None:
+    """A second cluster has its own addresses; its removal leaves the machine, and the first one, as they were."""
+    before = machine_snapshot()
+    second = new_cluster(f"second-{os.getpid()}", nodes=1)
+    second.create()
+    try:
+        record = json.loads((second.kubeconfig.parent / "cluster.json").read_text())
+        assert {one.ready for one in second.status().nodes} == {True}
+        assert {one.address for one in second.status().nodes}.isdisjoint(one.address for one in cluster.status().nodes)
+    finally:
+        second.delete()
+    assert machine_snapshot() == before
+    assert running_with(record["token"]) == ()
+    assert not second.kubeconfig.parent.exists()
+    assert {one.ready for one in cluster.status().nodes} == {True}
+    second.delete()
+    assert second.status().state == "absent"
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 0.8, 1.5, 3.0, 6.0])
+def test_removal_after_up_was_killed_leaves_nothing(
+    new_cluster: Callable[..., EmbeddedCluster], clusters_root: Path, seconds: float
+) -> None:
+    """`up` is killed (SIGKILL) that long after it began to make the cluster; `down` then removes all it had made."""
+    before = machine_snapshot()
+    name = f"killed-{os.getpid()}"
+    cluster = new_cluster(name, nodes=2)
+    code = (
+        "import sys, pathlib; from assay.clusters.embedded import EmbeddedCluster;"
+        "EmbeddedCluster(sys.argv[1], nodes=2, root=pathlib.Path(sys.argv[2])).create()"
+    )
+    up = subprocess.Popen([sys.executable, "-c", code, name, str(clusters_root)])
+    record = clusters_root / name / "cluster.json"
+    until(lambda: record.exists() or up.poll() is not None, "the cluster is begun", 60)
+    time.sleep(seconds)
+    up.send_signal(signal.SIGKILL)
+    up.wait()
+    token = json.loads(record.read_text())["token"]
+    cluster.delete()
+    assert running_with(token) == ()
+    assert not (clusters_root / name).exists()
+    assert machine_snapshot() == before
+
+
+def test_a_half_made_cluster_is_replaced(new_cluster: Callable[..., EmbeddedCluster], clusters_root: Path) -> None:
+    """`up` over the remains of a killed `up` removes them first and ends with a cluster."""
+    name = f"half-{os.getpid()}"
+    told: list[str] = []
+    cluster = new_cluster(name, nodes=1, report=told.append)
+    code = (
+        "import sys, pathlib; from assay.clusters.embedded import EmbeddedCluster;"
+        "EmbeddedCluster(sys.argv[1], nodes=1, root=pathlib.Path(sys.argv[2])).create()"
+    )
+    up = subprocess.Popen([sys.executable, "-c", code, name, str(clusters_root)])
+    until((clusters_root / name / "control-plane.json").exists, "the control plane is begun", 60)
+    up.send_signal(signal.SIGKILL)
+    up.wait()
+    cluster.create()
+    assert any("removing what is left" in line for line in told)
+    assert cluster.status().state == "up"
+    cluster.delete()
