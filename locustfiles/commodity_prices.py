@@ -24,7 +24,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -41,11 +41,15 @@ from assay.pacing import batch_size, share
 from assay.sender import Orders, Sender
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from locust.argument_parser import LocustArgumentParser
     from locust.env import Environment
     from locust.runners import Runner
 
     from assay.kafka.producer import Ended
+
+Result = TypeVar("Result")
 
 HELP: Final = {
     "bootstrap": "Kafka's addresses, host:port,...",
@@ -141,6 +145,17 @@ class Load:
             raise UsageError(f"The run folder {folder} can't be made: {error.strerror}.") from None
         return settings, partitions, run_id, folder
 
+    def beside(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function that blocks, in the one thread beside gevent's; others go on meanwhile.
+
+        Raises:
+            AssayError: The function did.
+        """
+        result = self.pool.apply(_caught, (function, *arguments))
+        if isinstance(result, AssayError):
+            raise result
+        return result
+
     # Starting
 
     def on_test_start(self) -> None:
@@ -151,11 +166,12 @@ class Load:
             self.ready.clear()
             self.all_sent.clear()
             self.over = False
-            prepared, self.prepared = self.prepared or self.pool.apply(self.prepare), None
+            prepared, self.prepared = self.prepared or self.beside(self.prepare), None
             self.begin_all(*prepared)
         except AssayError as error:
             self.complain(error)
             self.environment.process_exit_code = _exit_code(error)
+            self.over = True
             self.end()
 
     def begin_all(self, settings: LoadSettings, partitions: int, run_id: str, folder: Path) -> None:
@@ -204,7 +220,7 @@ class Load:
         words["folder"].mkdir(parents=True, exist_ok=True)  # a worker on another machine has its own
         self.over = False
         self.all_sent.clear()
-        self.sender = self.pool.apply(Sender, (Orders(**words),))
+        self.sender = self.beside(Sender, Orders(**words))
         self.ready.set()
         gevent.spawn(self.await_end)
 
@@ -226,7 +242,7 @@ class Load:
             self.all_sent.set()
             gevent.sleep(0.2)
             return
-        self.count(self.pool.apply(sender.turn))
+        self.count(self.beside(sender.turn))
 
     def count(self, ends: list[Ended]) -> None:
         """Tell Locust of each ended send."""
@@ -263,10 +279,10 @@ class Load:
         self.over = True
         deadline = time.monotonic() + seconds
         while (counts := sender.counts).unknown and (left := deadline - time.monotonic()) > 0:
-            self.count(self.pool.apply(sender.settle, (min(left, PROGRESS_SECONDS),)))
+            self.count(self.beside(sender.settle, min(left, PROGRESS_SECONDS)))
             if sender.counts != counts:
                 self.progress(sender)
-        self.count(self.pool.apply(sender.finish))
+        self.count(self.beside(sender.finish))
         self.progress(sender)
         counts, messages = sender.counts, sender.orders.messages
         self.report({"attempted": counts.attempted, "ok": counts.ok, "fail": counts.fail, "messages": messages})
@@ -359,6 +375,14 @@ class Load:
             sys.stderr.write(f"Run {facts['run_id']}: the ledgers go to {facts['folder']}.\n")
         elif event == "end":
             sys.stderr.write(f"{facts['message']}\n")
+
+
+def _caught(function: Callable[..., Result], *arguments: Any) -> Result | AssayError:
+    """Hand errors that are sentences back: gevent would print those that leave its thread."""
+    try:
+        return function(*arguments)
+    except AssayError as error:
+        return error
 
 
 def _exit_code(error: AssayError) -> int:

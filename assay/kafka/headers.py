@@ -7,6 +7,8 @@ read is None, and the judge decides what that means.
 
 from __future__ import annotations
 
+from binascii import unhexlify
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,12 +47,13 @@ def decode(headers: Headers) -> Claim:
     if not headers:
         return Claim()
     found = dict(headers)
+    get = found.get
     return Claim(
-        _text(found.get(RUN_ID)),
-        _text(found.get(PRODUCER)),
-        _number(found.get(SEQ)),
-        _hash(found.get(PAYLOAD_HASH)),
-        _text(found.get(ROW_ID)) if ROW_ID in found else None,
+        _name(get(RUN_ID)),
+        _name(get(PRODUCER)),
+        _number(get(SEQ)),
+        _hash(get(PAYLOAD_HASH)),
+        _text(get(ROW_ID)) if ROW_ID in found else None,
     )
 
 
@@ -65,6 +68,10 @@ def _text(value: bytes | str | None) -> str | None:
         return None
 
 
+#: Names of runs and producers repeat for every record.
+_name = lru_cache(maxsize=1024)(_text)
+
+
 def _number(value: bytes | str | None) -> int | None:
     # int() would take signs, spaces and underscores too, which no producer of ours writes.
     if value is None or not value.isdigit():
@@ -77,9 +84,9 @@ def _number(value: bytes | str | None) -> int | None:
 
 
 def _hash(value: bytes | str | None) -> int | None:
-    if value is None or len(value) != _HASH_DIGITS or not value.isalnum():
+    if value is None or len(value) != _HASH_DIGITS:
         return None
     try:
-        return int(value, 16)
+        return int.from_bytes(unhexlify(value), "big")
     except ValueError:
         return None

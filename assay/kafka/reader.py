@@ -19,7 +19,7 @@ from assay.kafka import clients, headers
 from assay.ledger import LedgerWriter, payload_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from confluent_kafka import Message
@@ -40,7 +40,7 @@ SETTINGS: Final[Mapping[str, str | int]] = {
 
 #: A reader that gets nothing new for so long gives up, in seconds.
 NO_PROGRESS_SECONDS: Final = 30.0
-_AT_ONCE: Final = 10_000
+_AT_ONCE: Final = 2_000
 _WAIT_SECONDS: Final = 0.5
 
 
@@ -167,19 +167,19 @@ def read_log(
     return total
 
 
-def _log_columns(messages: list[Message]) -> dict[str, list[Any]]:
+def _log_columns(messages: list[Message]) -> dict[str, Sequence[Any]]:
     decode = headers.decode
-    claims = [decode(message.headers()) for message in messages]
+    run_ids, producers, seqs, claimed, _ = zip(*[decode(message.headers()) for message in messages], strict=True)
     return {
         "partition": [message.partition() for message in messages],
         "offset": [message.offset() for message in messages],
         "timestamp_ms": [message.timestamp()[1] for message in messages],
         "leader_epoch": [message.leader_epoch() for message in messages],
-        "run_id": [claim.run_id for claim in claims],
-        "producer": [claim.producer for claim in claims],
-        "seq": [claim.seq for claim in claims],
+        "run_id": run_ids,
+        "producer": producers,
+        "seq": seqs,
         "payload_hash": [payload_hash(message.value() or b"") for message in messages],
-        "claimed_hash": [claim.payload_hash for claim in claims],
+        "claimed_hash": claimed,
     }
 
 
