@@ -74,7 +74,7 @@ def _page(commodity: str, rows: list[object], seen: set[str], outlets: Outlets, 
             else:
                 rejected.append(judged)
     summary.accepted[commodity] += len(accepted)
-    summary.reasons.update(row.reason for row in rejected)
+    summary.reasons.update(row.reason.value for row in rejected)
     with summary.stages["transform"].timing(len(rows)):
         prices = [transform.price(row) for row in accepted]
         rejects = [transform.reject(row, commodity) for row in rejected]

@@ -83,4 +83,4 @@ def _list(catalogue: dict[str, list[Row]]) -> list[dict[str, object]]:
                 {"commodity": key[0], "series": key[1], "first": row["date"], "synthetic": row["synthetic"]},
             )
             entry["last"] = row["date"]
-    return [{**entry, "rows": counts[key]} for key, entry in found.items()]
+    return [{**entry, "count": counts[key]} for key, entry in found.items()]
