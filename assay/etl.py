@@ -79,7 +79,7 @@ def wait(platform: Platform, job: str, timeout: float) -> EtlRun:
             ended = {condition.type for condition in status.conditions or () if condition.status == "True"}
             if not ended & {"Complete", "Failed"}:
                 raise _RunningError(f"The ETL run {job} has not ended within {timeout:.0f} s.")
-    log, exit_code = _last_log(platform, job)
+    log, exit_code, attempts = _last_log(platform, job)
     summary = summary_line(log)
     if summary is None:
         last = log.strip().splitlines()[-1:] or ["it printed nothing"]
@@ -93,6 +93,7 @@ def wait(platform: Platform, job: str, timeout: float) -> EtlRun:
         unaccounted=summary["unaccounted"],
         produce_records_per_second=summary["stages"]["produce"]["records_per_s"],
         exit_code=exit_code,
+        attempts=attempts,
     )
 
 
@@ -134,8 +135,8 @@ def summary_line(log: str) -> Mapping[str, Any] | None:
     return None
 
 
-def _last_log(platform: Platform, job: str) -> tuple[str, int]:
-    """The log and exit code of the Job's newest pod that ended."""
+def _last_log(platform: Platform, job: str) -> tuple[str, int, int]:
+    """The log and exit code of the Job's newest pod that ended, and how many pods the Job needed."""
     found = platform.core.list_namespaced_pod(
         platform.namespace, label_selector=f"batch.kubernetes.io/job-name={job}"
     ).items
@@ -148,7 +149,7 @@ def _last_log(platform: Platform, job: str) -> tuple[str, int]:
     if not ended:
         raise AssayError(f"The ETL run {job} left no pod that ended: see `kubectl describe job {job}`.")
     _, exit_code, name = max(ended)
-    return str(platform.core.read_namespaced_pod_log(name, platform.namespace)), int(exit_code)
+    return str(platform.core.read_namespaced_pod_log(name, platform.namespace)), int(exit_code), len(found)
 
 
 class _RunningError(AssayError):

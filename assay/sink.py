@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CATALOG_URI: Final = "postgresql+psycopg2://iceberg:{{password}}@iceberg-catalog.{namespace}.svc:5432/iceberg"
 WAREHOUSE: Final = "file:///warehouse"
 TABLE: Final = "commodity.prices"
-PASSWORD_FILE: Final = "/run/secrets/production-credentials/iceberg-catalog-password"  # noqa: S105  # a path
+PASSWORD_FILE: Final = "/run/secrets/production/iceberg-catalog-password"  # noqa: S105  # a path
 _READER_LABELS: Final = {
     "app.kubernetes.io/name": "sink-reader",
     "app.kubernetes.io/component": "sink-reader",

@@ -14,7 +14,7 @@ from assay.kafka import lag, reader
 from assay.kafka.admin import Admin
 from assay.load import run_load
 from assay.manifest import Partition, Replica
-from assay.platform import GROUP, REJECTS, TOPIC
+from assay.platform import ETL, GROUP, REJECTS, TOPIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def run_etl(platform: Platform, run: Run, phases: Phases) -> None:
     admin = Admin(bootstrap)
     before = {topic: admin.watermarks(topic) for topic in (TOPIC, REJECTS)}
     phases.tell("a Job made from the CronJob")
-    job = etl.start(platform, f"{etl.ETL}-{run.manifest.run_id}"[:63])
+    job = etl.start(platform, f"{ETL}-{run.manifest.run_id}"[:63])
     outcome = etl.wait(platform, job, ETL_SECONDS)
     served, real = etl.feed_counts(platform)
     phases.tell("reading the topic and the rejects back")
@@ -146,7 +146,8 @@ def collect(platform: Platform, run: Run, phases: Phases) -> None:
         rows = pool.submit(sink.record, platform, ranges, run.folder / "sink.arrows")
         log.result()
         rows.result()
-    run.note(other_runs=etl.runs(platform))
+    own = (run.manifest.etl.run_id,) if run.manifest.etl else ()
+    run.note(other_runs=tuple(sorted({*etl.runs(platform), *own})))
 
 
 def seal(run: Run, phases: Phases, peak_memory_bytes: int | None) -> Path:
