@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.errors import AssayError
 from assay.kafka.producer import Counts, Ended, VerifiableProducer
 from assay.pacing import Schedule
 from assay.prices import PriceMessages
@@ -46,7 +47,7 @@ class Sender:
         """Open the ledgers and connect; the schedule starts with the first turn.
 
         Raises:
-            AssayError: The ledgers exist already.
+            AssayError: The ledgers exist already, or Kafka does not answer.
         """
         self.orders = orders
         self._producer = VerifiableProducer(
@@ -57,6 +58,11 @@ class Sender:
             partitions=orders.partitions,
             folder=orders.folder,
         )
+        try:
+            self._producer.connect()
+        except AssayError:
+            self._producer.close(0)
+            raise
         self._prices = PriceMessages(orders.seed, orders.producer, orders.observed_from)
         self._schedule = Schedule(orders.messages, orders.rate_per_second, orders.batch_size)
         self._slots: Any = None

@@ -153,7 +153,8 @@ class Admin:
     def group(self, name: str) -> Group:
         """A consumer group as its coordinator describes it, of the classic or the consumer protocol.
 
-        A group that nobody knows is described as `DEAD` and without members.
+        A group that nobody knows is described as `DEAD` and without members. While a group of the consumer protocol
+        moves partitions its state is `UNKNOWN` (the library has no name for it).
 
         Raises:
             AssayError: Kafka does not answer, or has no coordinator for it yet.

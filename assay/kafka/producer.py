@@ -43,7 +43,8 @@ SETTINGS: Final[Mapping[str, str | int]] = {
     "request.timeout.ms": 6000,
     "retry.backoff.ms": 100,
     "retry.backoff.max.ms": 1000,
-    # Tuned by benchmarks/producer.py; see there for the figures.
+    # Few full batches cost sender and brokers less than many small ones; beyond 20 ms little more is won, and the wait
+    # is all latency. `benchmarks/kafka.py` measures both.
     "linger.ms": 20,
     "batch.size": 1_000_000,
     "compression.type": "lz4",
@@ -137,6 +138,7 @@ class VerifiableProducer:
         Raises:
             AssayError: A ledger exists already, or a setting is refused.
         """
+        self._bootstrap = bootstrap
         self.topic = topic
         self.run_id = run_id
         self.name = producer
@@ -160,6 +162,17 @@ class VerifiableProducer:
     def counts(self) -> Counts:
         """How many sends there were so far, by outcome."""
         return Counts(self._next, self._ok, self._fail)
+
+    def connect(self) -> None:
+        """Reach the brokers before the first send, so that setting connections up does not count as its latency.
+
+        Raises:
+            AssayError: Nobody answers.
+        """
+        try:
+            self._producer.list_topics(self.topic, clients.ANSWER_SECONDS)
+        except KafkaException as error:
+            raise clients.fault(self._bootstrap, f"looking the topic {self.topic} up", error) from None
 
     def abandon(self) -> None:
         """Send nothing more: a batch under way stops at its next message. Safe from any thread and signal handler."""

@@ -12,7 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from assay.errors import AssayError
 from assay.kafka import clients, headers
@@ -21,8 +21,6 @@ from assay.ledger import LedgerWriter, payload_hash
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from confluent_kafka import Message
 
     from assay.kafka.headers import Claim
 
@@ -169,16 +167,16 @@ def read_log(
 
 def _log_columns(messages: list[Message]) -> dict[str, Sequence[Any]]:
     decode = headers.decode
-    run_ids, producers, seqs, claimed, _ = zip(*[decode(message.headers()) for message in messages], strict=True)
+    run_ids, producers, seqs, claimed, _ = zip(*map(decode, map(Message.headers, messages)), strict=True)
     return {
-        "partition": [message.partition() for message in messages],
-        "offset": [message.offset() for message in messages],
-        "timestamp_ms": [message.timestamp()[1] for message in messages],
-        "leader_epoch": [message.leader_epoch() for message in messages],
+        "partition": list(map(Message.partition, messages)),
+        "offset": list(map(Message.offset, messages)),
+        "timestamp_ms": [milliseconds for _, milliseconds in map(Message.timestamp, messages)],
+        "leader_epoch": list(map(Message.leader_epoch, messages)),
         "run_id": run_ids,
         "producer": producers,
         "seq": seqs,
-        "payload_hash": [payload_hash(message.value() or b"") for message in messages],
+        "payload_hash": [payload_hash(value or b"") for value in map(Message.value, messages)],
         "claimed_hash": claimed,
     }
 
