@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -88,14 +89,15 @@ def _consume(
 
 def _topic_id(settings: AnalyticsSettings, health: Health) -> str:
     """The id that Kafka gave the topic; waits for the brokers."""
-    admin = AdminClient(settings.client())
+    admin = AdminClient(settings.client(), logger=logging.getLogger("librdkafka"))
+    limit = min(_REQUEST_SECONDS, settings.start_seconds)
     try:
         for attempt in stamina.retry_context(
             on=KafkaException, attempts=None, timeout=settings.start_seconds, wait_max=2.0
         ):
             with attempt:
                 health.beat()
-                asked = admin.describe_topics(TopicCollection([settings.topic]), request_timeout=_REQUEST_SECONDS)
+                asked = admin.describe_topics(TopicCollection([settings.topic]), request_timeout=limit)
                 described = asked[settings.topic].result()
     except KafkaException as error:
         raise _UnavailableError(

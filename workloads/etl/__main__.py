@@ -52,7 +52,10 @@ def _run(settings: EtlSettings, token: str, summary: Summary) -> int:
     with summary.whole.timing():
         try:
             producer = produce.connect(
-                settings.bootstrap_servers, (settings.topic, settings.rejects_topic), settings.delivery_seconds
+                settings.bootstrap_servers,
+                (settings.topic, settings.rejects_topic),
+                settings.start_seconds,
+                settings.delivery_seconds,
             )
             outlets = pipeline.Outlets(
                 produce.Outlet(producer, settings.topic, settings.run_id, "etl"),

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     Report: TypeAlias = Callable[[KafkaError | None, Delivered], None]
 
-_PREFLIGHT_SECONDS: Final = 15.0
 _SERVE_EVERY: Final = 500
 
 
@@ -46,15 +45,15 @@ def settings(bootstrap_servers: str, delivery_seconds: float) -> dict[str, str |
     }
 
 
-def connect(bootstrap_servers: str, topics: Iterable[str], delivery_seconds: float) -> Producer:
+def connect(bootstrap_servers: str, topics: Iterable[str], start_seconds: float, delivery_seconds: float) -> Producer:
     """A producer whose brokers answered and have all these topics.
 
     Raises:
-        KafkaUnusableError: No broker answers within 15 s, or a topic is missing.
+        KafkaUnusableError: No broker answers within `start_seconds`, or a topic is missing.
     """
     producer = Producer(settings(bootstrap_servers, delivery_seconds), logger=logging.getLogger("librdkafka"))
     try:
-        present = producer.list_topics(timeout=_PREFLIGHT_SECONDS).topics
+        present = producer.list_topics(timeout=start_seconds).topics
     except KafkaException as error:
         raise KafkaUnusableError(
             f"Kafka at {bootstrap_servers} can't be reached ({error.args[0].str()}): check addresses and brokers."

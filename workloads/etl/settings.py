@@ -20,6 +20,7 @@ class EtlSettings(BaseSettings):
     rejects_topic: str = "commodity-price-rejects"
     run_id: str = Field(default="local", min_length=1, pattern=r"^[\x21-\x7e]+$", validation_alias="RUN_ID")
     page_size: int = Field(default=1000, ge=1, le=5000)
+    start_seconds: float = Field(default=30.0, gt=0.0)
     retry_seconds: float = Field(default=120.0, gt=0.0)
     delivery_seconds: float = Field(default=120.0, ge=1.0)
     metrics_file: Path | None = None

@@ -223,16 +223,12 @@ def test_a_delivery_that_fails_is_neither_produced_nor_forgotten() -> None:
     assert said["delivery_errors"] == {"_MSG_TIMED_OUT": 2}
 
 
-def test_kafka_that_does_not_answer_or_lacks_the_topic_is_one_sentence(
-    brokers: tuple[Producer, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kafka_that_does_not_answer_or_lacks_the_topic_is_one_sentence(brokers: tuple[Producer, str]) -> None:
     """Both are said before a row is read."""
-    monkeypatch.setattr(produce, "_PREFLIGHT_SECONDS", 0.3)
     with pytest.raises(produce.KafkaUnusableError, match=r"127\.0\.0\.1:1 can't be reached .*\.$"):
-        produce.connect("127.0.0.1:1", ["commodity-prices"], 1.0)
-    monkeypatch.setattr(produce, "_PREFLIGHT_SECONDS", 10.0)
+        produce.connect("127.0.0.1:1", ["commodity-prices"], 0.3, 1.0)
     with pytest.raises(produce.KafkaUnusableError, match="has no topic absent: create it"):
-        produce.connect(brokers[1], ["absent"], 1.0)
+        produce.connect(brokers[1], ["absent"], 10.0, 1.0)
 
 
 @pytest.mark.parametrize(

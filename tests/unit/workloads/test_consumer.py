@@ -1,0 +1,206 @@
+"""The consumer's loop against librdkafka's own mock brokers and an Iceberg sink in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from pyiceberg.catalog.sql import SqlCatalog
+
+from workloads.analytics import sink as sink_module
+from workloads.analytics.consumer import Analytics
+from workloads.analytics.deadletters import DeadLetters
+from workloads.analytics.health import Health
+from workloads.analytics.metrics import Metrics
+from workloads.analytics.settings import AnalyticsSettings
+from workloads.analytics.sink import SinkError, open_sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TOPIC = "commodity-prices"
+GOOD = {"commodity": "gold", "series": "s", "observed_at": "2024-01-01T00:00:00Z", "price": 1.5}
+
+
+class Cluster:
+    """Mocked brokers, what is in them, and a sink beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start the brokers in this process."""
+        self.folder = folder
+        self._producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        found = self._producer.list_topics(timeout=10).brokers.values()
+        self.address = ",".join(f"{broker.host}:{broker.port}" for broker in found)
+        self.sent = 0
+
+    def send(self, *values: bytes) -> None:
+        """Append messages to partition 0, their headers numbering them."""
+        for value in values:
+            headers: Any = [("run-id", b"r"), ("producer", b"p"), ("seq", str(self.sent).encode())]
+            self._producer.produce(TOPIC, value, key=b"gold", partition=0, headers=headers)
+            self.sent += 1
+        assert self._producer.flush(10) == 0
+
+    def member(self, **settings: Any) -> Member:
+        """A consumer of these brokers, running in a thread."""
+        return Member(
+            AnalyticsSettings(
+                bootstrap_servers=self.address,
+                catalog_uri=f"sqlite:///{self.folder}/catalog.db",
+                warehouse=f"file://{self.folder}/warehouse",
+                flush_seconds=0.05,
+                **settings,
+            )
+        )
+
+    def committed(self) -> int:
+        """The group's committed offset of partition 0."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "commodity-analytics", "log_level": 0})
+        (found,) = consumer.committed([TopicPartition(TOPIC, 0)], timeout=10)
+        consumer.close()
+        return int(found.offset)
+
+    def rows(self, table: str = "commodity.prices") -> list[dict[str, Any]]:
+        """What the sink holds."""
+        catalog = SqlCatalog(
+            "sink", uri=f"sqlite:///{self.folder}/catalog.db", warehouse=f"file://{self.folder}/warehouse"
+        )
+        found: list[dict[str, Any]] = catalog.load_table(table).scan().to_arrow().to_pylist()
+        return found
+
+    def dead(self, count: int) -> list[Any]:
+        """The dead letters."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "dead", "log_level": 0})
+        partitions = consumer.list_topics("commodity-prices-dlq", timeout=10).topics["commodity-prices-dlq"].partitions
+        consumer.assign([TopicPartition("commodity-prices-dlq", partition, 0) for partition in partitions])
+        letters: list[Any] = []
+        while len(letters) < count:
+            found = consumer.consume(count, 5.0)
+            assert found, f"only {len(letters)} of {count} dead letters"
+            letters += found
+        consumer.close()
+        return letters
+
+
+class Member:
+    """One consumer in a thread of its own."""
+
+    def __init__(self, settings: AnalyticsSettings) -> None:
+        """Start it."""
+        self.health = Health(30.0)
+        self.metrics = Metrics()
+        self.error: Exception | None = None
+        self._stop = threading.Event()
+        catalog = (settings.catalog_name, settings.catalog_address(), settings.warehouse)
+        sink = open_sink(catalog, "id", 10.0, settings.sink_retry_seconds, self.health.beat)
+        letters = DeadLetters(settings.producer(), settings.dlq_topic)
+        self._analytics = Analytics(settings, sink, letters, self.metrics, self.health)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._analytics.run(self._stop.is_set)
+        except Exception as error:  # noqa: BLE001  # the test looks at it
+            self.error = error
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._stop.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def wait_end(self) -> None:
+        """Until it ended by itself."""
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    """Empty brokers and an empty sink."""
+    return Cluster(tmp_path)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, at most half a minute."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.05)
+
+
+def test_every_message_ends_in_the_sink_or_with_the_dead_letters(cluster: Cluster) -> None:
+    """Poison between good messages stops nothing; committed is what both have; then it leaves with all windows."""
+    good = json.dumps(GOOD).encode()
+    cluster.send(good, b"not json", good, json.dumps(GOOD | {"price": -1}).encode(), good)
+    member = cluster.member()
+    until(lambda: cluster.committed() == 5)
+    assert member.health.ready()[0]
+    member.stop()
+    assert member.error is None
+    rows = cluster.rows()
+    assert sorted(row["kafka_offset"] for row in rows) == [0, 2, 4]
+    assert sorted(row["seq"] for row in rows) == [0, 2, 4]
+    assert sum(row["count"] for row in cluster.rows("commodity.windows")) == 3
+    letters = {dict(letter.headers())["dlq-offset"]: letter for letter in cluster.dead(2)}
+    assert {offset: dict(letter.headers())["dlq-reason"] for offset, letter in letters.items()} == {
+        b"1": b"not_json",
+        b"3": b"out_of_range",
+    }
+    first = letters[b"1"]
+    assert (first.key(), first.value()) == (b"gold", b"not json")
+    assert dict(first.headers()) == {
+        "run-id": b"r",
+        "producer": b"p",
+        "seq": b"1",
+        "dlq-reason": b"not_json",
+        "dlq-topic": TOPIC.encode(),
+        "dlq-partition": b"0",
+        "dlq-offset": b"1",
+    }
+
+
+def test_what_the_sink_could_not_take_is_not_committed_and_comes_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sink that fails for too long ends the member with nothing committed; the next one begins where it was."""
+    cluster.send(*[json.dumps(GOOD).encode()] * 3)
+    original = sink_module._append  # noqa: SLF001  # the sink's failure has no other door
+
+    def failing(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sink_module, "_append", failing)
+    broken = cluster.member(sink_retry_seconds=0.2)
+    broken.wait_end()
+    assert isinstance(broken.error, SinkError)
+    assert cluster.committed() < 0
+    monkeypatch.setattr(sink_module, "_append", original)
+    member = cluster.member()
+    until(lambda: cluster.committed() == 3)
+    member.stop()
+    assert sorted(row["kafka_offset"] for row in cluster.rows()) == [0, 1, 2]
+
+
+def test_a_crash_between_sink_and_commit_writes_no_row_twice(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sink is ahead of the group: the new member commits that first and goes on from there."""
+    cluster.send(*[json.dumps(GOOD).encode()] * 3)
+    with monkeypatch.context() as crash:
+        crash.setattr(Analytics, "_commit", lambda _: None)
+        first = cluster.member()
+        until(lambda: first.metrics.registry.get_sample_value("analytics_rows_written_total", {"table": "prices"}) == 3)
+        first.stop()
+    assert cluster.committed() < 0
+    cluster.send(json.dumps(GOOD).encode())
+    second = cluster.member()
+    until(lambda: cluster.committed() == 4)
+    second.stop()
+    assert sorted(row["kafka_offset"] for row in cluster.rows()) == [0, 1, 2, 3]
+    assert second.metrics.registry.get_sample_value("analytics_rows_skipped_total") == 0.0
+    assert second.metrics.registry.get_sample_value("analytics_messages_total", {"partition": "0"}) == 1.0
