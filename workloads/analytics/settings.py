@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  # pydantic reads the annotation at run time
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 ClientSettings: TypeAlias = dict[str, str | int | float | bool]
+
+#: Of libpq: seconds to connect, milliseconds until sent data must be acknowledged, seconds between signs of life.
+_LIMITS: Final = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
 
 
 class AnalyticsSettings(BaseSettings):
@@ -48,18 +59,27 @@ class AnalyticsSettings(BaseSettings):
             raise ValueError("the heartbeat interval must be at most a third of the session timeout")
         if "{password}" in self.catalog_uri and self.catalog_password_file is None:
             raise ValueError("the catalog's address has {password}, so ANALYTICS_CATALOG_PASSWORD_FILE must be set")
+        try:
+            make_url(self.catalog_uri).get_dialect()
+        except SQLAlchemyError as error:
+            raise ValueError(f"the catalog's address is no SQLAlchemy address ({error})") from None
         return self
 
     def catalog_address(self) -> str:
-        """The catalog's address with its password, read from the file now.
+        """The catalog's address with its password, read from the file now, and PostgreSQL's time limits.
+
+        Without limits a connection to a host that drops packets would hold the loop for many minutes.
 
         Raises:
             OSError: The password file can't be read.
         """
-        if self.catalog_password_file is None:
-            return self.catalog_uri
-        password = self.catalog_password_file.read_text(encoding="utf-8").strip()
-        return self.catalog_uri.replace("{password}", quote(password, safe=""))
+        password = ""
+        if self.catalog_password_file is not None:
+            password = self.catalog_password_file.read_text(encoding="utf-8").strip()
+        url = make_url(self.catalog_uri.replace("{password}", quote(password, safe="")))
+        if url.get_backend_name() == "postgresql":
+            url = url.update_query_dict({name: text for name, text in _LIMITS.items() if name not in url.query})
+        return url.render_as_string(hide_password=False)
 
     def client(self) -> ClientSettings:
         """What every Kafka client of this program is told; each line differs from librdkafka's default for a reason."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Self
 import httpx
 import orjson
 import stamina
-import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,17 +127,12 @@ class Feed:
 
 def _back_off(error: Exception) -> bool | float:
     """Whether to retry after this error: False, True (exponential back-off), or after how many seconds."""
-    log = structlog.get_logger()
     if isinstance(error, httpx.HTTPStatusError):
         if error.response.status_code not in _PASSING:
             return False
         wait = retry_after(error.response)
-        log.warning("etl.retry", status=error.response.status_code, retry_after_seconds=wait)
         return True if wait is None else wait
-    if isinstance(error, httpx.TransportError):
-        log.warning("etl.retry", error=type(error).__name__)
-        return True
-    return False
+    return isinstance(error, httpx.TransportError)
 
 
 def retry_after(response: httpx.Response) -> float | None:

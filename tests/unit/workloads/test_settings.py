@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from workloads.analytics.settings import AnalyticsSettings
 from workloads.settings import SettingsError, load
@@ -57,6 +58,7 @@ def run(program: str, environment: dict[str, str], folder: Path) -> subprocess.C
         ("analytics", {}, "ANALYTICS_BOOTSTRAP_SERVERS: Field required"),
         ("analytics", ANALYTICS | {"ANALYTICS_BATCH_SIZE": "101"}, "ANALYTICS_BATCH_SIZE"),
         ("analytics", ANALYTICS | {"ANALYTICS_HEARTBEAT_INTERVAL_MS": "3000"}, "a third of the session timeout"),
+        ("analytics", ANALYTICS | {"ANALYTICS_CATALOG_URI": "nowhere"}, "no SQLAlchemy address"),
         ("analytics", ANALYTICS | {"ANALYTICS_CATALOG_URI": "x://u:{password}@h/d"}, "ANALYTICS_CATALOG_PASSWORD_FILE"),
     ],
 )
@@ -94,7 +96,9 @@ def test_the_catalogs_password_is_read_from_its_file_and_quoted(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ANALYTICS_CATALOG_URI", "postgresql+psycopg2://u:{password}@h/d")
     monkeypatch.setenv("ANALYTICS_CATALOG_PASSWORD_FILE", str(tmp_path / "password"))
-    assert load(AnalyticsSettings).catalog_address() == "postgresql+psycopg2://u:a%2Fb%40c@h/d"
+    address = make_url(load(AnalyticsSettings).catalog_address())
+    assert (address.password, address.host, address.database) == ("a/b@c", "h", "d")
+    assert address.query["connect_timeout"] == "5"
     monkeypatch.delenv("ANALYTICS_WAREHOUSE")
     with pytest.raises(SettingsError, match="ANALYTICS_WAREHOUSE"):
         load(AnalyticsSettings)
