@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import IO, TYPE_CHECKING
 
 from assay.clusters.cluster import ClusterError
+from assay.clusters.processes import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def run(
-    argv: Sequence[str], *, stdin: str | None = None, stdin_file: IO[bytes] | None = None, timeout: float = 60
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    stdin_file: IO[bytes] | None = None,
+    token: str = "",
+    timeout: float = 60,
 ) -> str:
     """Run a tool and return what it printed.
 
@@ -20,6 +27,7 @@ def run(
         argv: the tool and its arguments.
         stdin: text for its standard input.
         stdin_file: an open file for its standard input, instead of text.
+        token: the mark of the cluster that it is run for: if we are killed, it is ended when the cluster is removed.
         timeout: limit in seconds.
 
     Raises:
@@ -29,6 +37,7 @@ def run(
         done = subprocess.run(
             argv,
             **({"stdin": stdin_file} if stdin_file else {"input": stdin}),
+            env={**os.environ, TOKEN_VARIABLE: token} if token else None,
             capture_output=True,
             text=True,
             timeout=timeout,

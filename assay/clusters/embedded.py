@@ -206,7 +206,7 @@ class EmbeddedCluster:
             state, record.addresses, boot.prepared, [str(one) for one in folders]
         )
         pid = self._start(control_plane.ROLE, specification, record, state.logs / "control-plane.log")
-        network.make_fabric(record.addresses, record.nodes, pid, record.token, state.journal)
+        network.make_fabric(record, pid, state.journal)
         return pid
 
     def _make_node(self, boot: _Boot, node: Node, authority: Authority, fabric: int) -> None:
@@ -214,7 +214,7 @@ class EmbeddedCluster:
         if cni is None:
             raise ClusterError("the CNI plugins vanished while the cluster was made")
         node.make_files(authority, boot.prepared, cni, boot.name_servers)
-        boot.prepared.copy_store(node.folder / "containerd")
+        boot.prepared.copy_store(node.folder / "containerd", node.record.token)
         self._start_node(node, boot.prepared, fabric)
 
     def _start_node(self, node: Node, parts: Prepared, fabric: int) -> None:
@@ -224,7 +224,7 @@ class EmbeddedCluster:
         containerd = shutil.which("containerd") or "/usr/bin/containerd"
         specification = node.specification(parts, containerd, folders)
         pid = self._start(node.name, specification, node.record, node.logs / "supervisor.log")
-        network.connect_node(node.addresses, node.number, node.record.nodes, pid, fabric)
+        network.connect_node(node.record, node.number, pid, fabric)
 
     def _start(self, role: str, specification: dict[str, object], record: Record, log: Path) -> int:
         path = self._state.folder / f"{role}.json"

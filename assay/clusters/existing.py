@@ -71,8 +71,8 @@ class ExistingCluster:
             return f"context {self._context!r} can't be used: {error}"
         except (HTTPError, OSError) as error:
             return (
-                f"the API server of context {self._context!r} ({self._server}) does not answer within {REACH_SECONDS} s "
-                f"({_cause(error)}); is the cluster up, and is that its address?"
+                f"the API server of context {self._context!r} ({self._server}) does not answer within "
+                f"{REACH_SECONDS} s ({_cause(error)}); is the cluster up, and is that its address?"
             )
         return None
 
@@ -94,8 +94,8 @@ class ExistingCluster:
         """
         if archives:
             raise UsageError(
-                f"images can't be loaded into the existing cluster of context {self._context!r}: push them to a registry "
-                "that it pulls from"
+                f"images can't be loaded into the existing cluster of context {self._context!r}: push them to a "
+                "registry that it pulls from"
             )
 
     def logs(self, folder: Path) -> None:
@@ -138,7 +138,7 @@ class ExistingCluster:
                 "GET", configuration.host + path, connection.default_headers, _request_timeout=REACH_SECONDS
             )
             response.read()
-            return response.data.decode()
+            return str(response.data, "utf-8")
 
 
 def _cause(error: Exception) -> str:

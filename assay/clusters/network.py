@@ -18,8 +18,8 @@ from assay.clusters.journal import Link, Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assay.clusters.addresses import Addresses
     from assay.clusters.journal import Journal
+    from assay.clusters.state import Record
 
 
 def links() -> frozenset[Link]:
@@ -28,24 +28,23 @@ def links() -> frozenset[Link]:
     return frozenset(Link(one["ifname"], one.get("address", "")) for one in shown)
 
 
-def make_fabric(addresses: Addresses, nodes: int, pid: int, token: str, journal: Journal) -> None:
+def make_fabric(record: Record, pid: int, journal: Journal) -> None:
     """Make the fabric in a process' network namespace and connect the host to it.
 
     Args:
-        addresses: the cluster's.
-        nodes: how many nodes there will be.
+        record: the cluster; its token makes what stands on the host unmistakable.
         pid: the process whose network namespace becomes the fabric.
-        token: the cluster's random mark (hexadecimal), which makes what stands on the host unmistakable.
         journal: where what is made on the host is written down first.
 
     Raises:
         ClusterError: a link or a table could not be made.
     """
+    addresses, token = record.addresses, record.token
     link = addresses.link
-    pod_routes = [f"route add {addresses.pods(n)} via {addresses.node(n)}" for n in range(1, nodes + 1)]
+    pod_routes = [f"route add {addresses.pods(n)} via {addresses.node(n)}" for n in range(1, record.nodes + 1)]
     own = Link(link, "02:" + ":".join(token[i : i + 2] for i in range(0, 10, 2)))
     journal.write(own)
-    _ip(None, [f"link add {link} address {own.hardware} type veth peer name host netns {pid}"])
+    _ip(None, [f"link add {link} address {own.hardware} type veth peer name host netns {pid}"], token)
     # A bridge takes its lowest port's hardware address unless it has one of its own; a change would stall its clients.
     hardware = "02:0a:" + ":".join(f"{byte:02x}" for byte in addresses.control_plane.packed)
     _ip(
@@ -59,6 +58,7 @@ def make_fabric(addresses: Addresses, nodes: int, pid: int, token: str, journal:
             f"route add default via {addresses.host}",
             *pod_routes,
         ],
+        token,
     )
     _ip(
         None,
@@ -67,6 +67,7 @@ def make_fabric(addresses: Addresses, nodes: int, pid: int, token: str, journal:
             f"link set {link} up",
             *pod_routes,
         ],
+        token,
     )
     table = Table("ip", f"{link}-{token[:8]}")
     journal.write(table)
@@ -78,33 +79,35 @@ def make_fabric(addresses: Addresses, nodes: int, pid: int, token: str, journal:
                 ip saddr {addresses.range} ip daddr != {addresses.range} masquerade
             }}
         }}""",
+        token=token,
     )
 
 
-def connect_node(addresses: Addresses, number: int, nodes: int, node_pid: int, fabric_pid: int) -> None:
+def connect_node(record: Record, number: int, node_pid: int, fabric_pid: int) -> None:
     """Plug a node into the fabric; what was left of an earlier plug of its is replaced.
 
     Args:
-        addresses: the cluster's.
+        record: the cluster.
         number: the node's number, from 1.
-        nodes: how many nodes the cluster has.
         node_pid: a process in the node's network namespace.
         fabric_pid: a process in the fabric's.
 
     Raises:
         ClusterError: a link could not be made.
     """
+    addresses, token = record.addresses, record.token
     port = f"node-{number}"
-    if port in {one["ifname"] for one in json.loads(_enter(fabric_pid, ["ip", "-j", "link", "show"]))}:
-        _ip(fabric_pid, [f"link delete {port}"])
+    if port in {one["ifname"] for one in json.loads(run([*_inside(fabric_pid), "ip", "-j", "link", "show"]))}:
+        _ip(fabric_pid, [f"link delete {port}"], token)
     _ip(
         fabric_pid,
         [
             f"link add {port} type veth peer name eth0 netns {node_pid}",
             f"link set {port} master {addresses.link} up",
         ],
+        token,
     )
-    others = [one for one in range(1, nodes + 1) if one != number]
+    others = [one for one in range(1, record.nodes + 1) if one != number]
     _ip(
         node_pid,
         [
@@ -114,6 +117,7 @@ def connect_node(addresses: Addresses, number: int, nodes: int, node_pid: int, f
             f"route add default via {addresses.host}",
             *(f"route add {addresses.pods(one)} via {addresses.node(one)}" for one in others),
         ],
+        token,
     )
 
 
@@ -147,14 +151,10 @@ def remove_table(table: Table) -> None:
         run(["nft", "delete", "table", table.family, table.name])
 
 
-def _ip(pid: int | None, lines: Sequence[str]) -> None:
-    argv = ["ip", "-batch", "-"]
-    text = "\n".join(lines) + "\n"
-    if pid is None:
-        run(argv, stdin=text)
-    else:
-        _enter(pid, argv, stdin=text)
+def _ip(pid: int | None, lines: Sequence[str], token: str = "") -> None:
+    """Run these lines of `ip` in a process' network namespace, or in the machine's own."""
+    run([*_inside(pid), "ip", "-batch", "-"], stdin="\n".join(lines) + "\n", token=token)
 
 
-def _enter(pid: int, argv: Sequence[str], stdin: str | None = None) -> str:
-    return run(["nsenter", f"--net=/proc/{pid}/ns/net", *argv], stdin=stdin)
+def _inside(pid: int | None) -> list[str]:
+    return [] if pid is None else ["nsenter", f"--net=/proc/{pid}/ns/net"]

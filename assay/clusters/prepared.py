@@ -51,19 +51,24 @@ class Prepared:
             missing.append(str(self.store))
         return ", ".join(missing) or None
 
-    def copy_store(self, target: Path) -> None:
+    def copy_store(self, target: Path, token: str) -> None:
         """Give a node its own image store: files are shared with the template by hard links, databases are copied.
 
         A containerd never writes into a file of its store other than its databases: it renames new ones to it.
 
         Args:
             target: the node's containerd root, which must not be there yet.
+            token: the cluster's mark.
         """
         same_disk = os.stat(self.store).st_dev == os.stat(target.parent).st_dev  # noqa: PTH116  # a pair reads better
-        run(["cp", "-a", "-l" if same_disk else "--reflink=auto", str(self.store), str(target)], timeout=300)
+        run(
+            ["cp", "-a", "-l" if same_disk else "--reflink=auto", str(self.store), str(target)],
+            token=token,
+            timeout=300,
+        )
         for database in target.glob("*/*.db") if same_disk else ():
             own = database.with_suffix(".own")
-            run(["cp", "--preserve=all", "--reflink=auto", str(database), str(own)])
+            run(["cp", "--preserve=all", "--reflink=auto", str(database), str(own)], token=token)
             own.rename(database)
         for database in target.glob("*.db") if same_disk else ():
             raise ClusterError(f"an unknown database {database} lies in the image store; run playbooks/host.yml again")

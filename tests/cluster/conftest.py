@@ -7,8 +7,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes import client, config
@@ -16,6 +16,9 @@ from kubernetes.stream import stream
 
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 WORKLOADS = "assay.dev/workloads"
 
@@ -82,7 +85,9 @@ class Pods:
             pytest.skip(f"no {WORKLOADS} image is prepared")
 
     def _has_account(self) -> bool:
-        return any(one.metadata.name == "default" for one in self.api.list_namespaced_service_account(self.namespace).items)
+        return any(
+            one.metadata.name == "default" for one in self.api.list_namespaced_service_account(self.namespace).items
+        )
 
     def run(self, name: str, code: str, *, node: str | None = None, claim: str | None = None) -> str:
         """Start a pod that runs this Python code; its IP address once it runs.

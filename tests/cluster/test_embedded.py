@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 
     from .conftest import Pods
 
+OURS = (
+    "assay",
+    "/var/lib/kubelet",
+    "/var/lib/containerd",
+    "/var/lib/cni",
+    "/run/",
+    "/var/log",
+    "/etc/cni",
+    "/proc/sys",
+)
+"""Parts of the paths at which a cluster could leave a mount; other programs of the machine mount elsewhere."""
+
 SLEEP = "import time; time.sleep(3600)"
 SERVE = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
 READ = "import urllib.request as r; print(r.urlopen('http://{}', timeout=10).status)"
@@ -48,13 +60,18 @@ def machine_snapshot() -> dict[str, object]:
         "links": sorted(one["ifname"] for one in json.loads(shown("ip", "-j", "link"))),
         "routes": sorted(shown("ip", "-4", "route", "show", "table", "all").splitlines()),
         "tables": sorted(shown("nft", "list", "tables").splitlines()),
-        "mounts": sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        "mounts": sorted(one for one in mounted() if any(part in one for part in OURS)),
         "namespaces": shown("ip", "netns", "list"),
         "cgroups": sorted(str(one) for h in cgroups.read().hierarchies for one in h.root.glob("assay-*")),
         "settings": {one: Path("/proc/sys", one).read_text() for one in settings},
         "forwarding": [one.read_text() for one in sorted(Path("/proc/sys/net/ipv4/conf").glob("e*/forwarding"))],
         "folders": [folder for folder in ("/var/lib/kubelet", "/var/lib/cni", "/run/assay") if Path(folder).exists()],
     }
+
+
+def mounted() -> list[str]:
+    """Where something is mounted on this machine."""
+    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
 
 
 def running_with(token: str) -> tuple[int, ...]:
@@ -68,7 +85,7 @@ def ready(cluster: EmbeddedCluster, node: str) -> bool | None:
 
 
 def test_three_nodes_are_ready(cluster: EmbeddedCluster) -> None:
-    """`create` returns when all nodes are Ready; the kubeconfig works with Kubernetes' own client, encrypted Secrets and all."""
+    """`create` returns when all nodes are Ready; its kubeconfig and context work with Kubernetes' own client."""
     nodes = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig), cluster.context)).list_node().items
     assert [node.metadata.name for node in nodes] == [f"{cluster.name}-node-{n}" for n in (1, 2, 3)]
     assert {one.alive for one in cluster.status().nodes} == {True}
@@ -76,7 +93,7 @@ def test_three_nodes_are_ready(cluster: EmbeddedCluster) -> None:
 
 
 def test_secrets_are_encrypted_at_rest(cluster: EmbeddedCluster, pods: Pods) -> None:
-    """What a Secret holds is nowhere in etcd's files, and a ConfigMap with the same content is (so the look is sound)."""
+    """What a Secret holds is nowhere in etcd's files; what a ConfigMap holds is, so the look is sound."""
     pods.api.create_namespaced_secret(pods.namespace, {"metadata": {"name": "s"}, "stringData": {"k": "hidden-7f3a9c"}})
     pods.api.create_namespaced_config_map(pods.namespace, {"metadata": {"name": "c"}, "data": {"k": "open-7f3a9c"}})
     etcd = cluster.kubeconfig.parent / "etcd"
@@ -89,13 +106,16 @@ def test_secrets_are_encrypted_at_rest(cluster: EmbeddedCluster, pods: Pods) -> 
 
 
 def test_pods_of_different_nodes_reach_each_other_and_services_by_name(cluster: EmbeddedCluster, pods: Pods) -> None:
-    """Pod to pod across nodes, through a Service's address, through cluster DNS; also from the same node, and the host."""
+    """By address, by a Service's name through cluster DNS; from another node, the same node, and the host."""
     one, two, _ = cluster.node_names()
     address = pods.run("server", SERVE, node=one)
     pods.api.patch_namespaced_pod("server", pods.namespace, {"metadata": {"labels": {"app": "server"}}})
     pods.api.create_namespaced_service(
         pods.namespace,
-        {"metadata": {"name": "server"}, "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8000}]}},
+        {
+            "metadata": {"name": "server"},
+            "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8000}]},
+        },
     )
     for name, node in (("far", two), ("near", one)):
         pods.run(name, SLEEP, node=node)
