@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	etcd "go.etcd.io/etcd/server/v3/etcdmain"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	kubeapiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	kubecontroller "k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -34,9 +34,8 @@ var components = map[string]component{
 	"kube-controller-manager": command(kubecontroller.NewControllerManagerCommand),
 	"kube-proxy":              command(kubeproxy.NewProxyCommand),
 	"kube-scheduler":          command(func() *cobra.Command { return kubescheduler.NewSchedulerCommand() }),
-	"kubelet": command(func() *cobra.Command {
-		return kubelet.NewKubeletCommand(genericapiserver.SetupSignalContext())
-	}),
+	// The kubelet sets its signal context up itself; a second one panics.
+	"kubelet":            command(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"volume-provisioner": command(newProvisionerCommand),
 }
 
