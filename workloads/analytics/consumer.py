@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from workloads.analytics.health import Health
     from workloads.analytics.metrics import Metrics
     from workloads.analytics.settings import AnalyticsSettings
-    from workloads.analytics.sink import Sink
+    from workloads.analytics.sink import Appended, Resume, Sink
 
 Rebalanced: TypeAlias = Callable[[Consumer, list[TopicPartition]], None]
 
@@ -56,6 +56,8 @@ class Analytics:
         self._positions: dict[int, int] = {}
         #: First offset that the last commit does not cover, likewise.
         self._firsts: dict[int, int] = {}
+        #: Offset after the last row that the sink has, of every assigned partition that it has rows of.
+        self._held: dict[int, int] = {}
         self._assigned: set[int] = set()
         self._flushed = time.monotonic()
         self._failure: Exception | None = None
@@ -129,29 +131,31 @@ class Analytics:
         for partition, count in counts.items():
             self._metrics.consumed.labels(str(partition)).inc(count)
 
-    def _flush(self, giving_up: set[int] | None = None) -> None:
-        """Make everything buffered durable, then commit; windows of partitions that are given up end here."""
-        now = time.monotonic()
+    def _flush(self) -> None:
+        """Make everything buffered durable, then commit."""
         self._letters.settle()
         if self._rows:
+            ends = {row.kafka_partition: row.kafka_offset + 1 for row in self._rows}
             with self._metrics.append.labels("prices").time():
-                done = self._sink.append_prices(self._rows)
-            self._metrics.rows.labels("prices").inc(done.rows)
-            self._metrics.skipped.inc(done.skipped)
-            self._metrics.conflicts.inc(done.conflicts)
+                done = self._sink.append_prices(self._rows, {number: self._windows.state(number) for number in ends})
+            self._count("prices", done)
+            self._held |= ends
             self._rows = []
-        windows = self._windows.closed(now)
-        if giving_up is not None:
-            windows += self._windows.give_up(giving_up)
+        windows = self._windows.closed(time.monotonic())
         if windows:
+            offsets = {number: self._held[number] for number in {row.kafka_partition for row in windows}}
             with self._metrics.append.labels("windows").time():
-                done = self._sink.append_windows(windows)
-            self._metrics.rows.labels("windows").inc(done.rows)
-            self._metrics.conflicts.inc(done.conflicts)
+                done = self._sink.append_windows(windows, offsets)
+            self._count("windows", done)
             self._metrics.windows(windows)
         self._commit()
         self._measure()
         self._flushed = time.monotonic()
+
+    def _count(self, table: str, done: Appended) -> None:
+        self._metrics.rows.labels(table).inc(done.rows)
+        self._metrics.skipped.labels(table).inc(done.skipped)
+        self._metrics.conflicts.inc(done.conflicts)
 
     def _commit(self) -> None:
         """Commit what was flushed; a failure is kept for the next time, since the sink knows what it has."""
@@ -201,12 +205,12 @@ class Analytics:
         numbers = {one.partition for one in partitions}
         starts: dict[int, int] = {}
         if numbers:
-            held = self._sink.next_offsets()
+            held = self._sink.resume()
             committed = consumer.committed(partitions, timeout=_COMMITTED_SECONDS)
             ahead = [
-                TopicPartition(one.topic, one.partition, held[one.partition])
+                TopicPartition(one.topic, one.partition, held[one.partition].offset)
                 for one in committed
-                if one.partition in held and held[one.partition] > one.offset
+                if one.partition in held and held[one.partition].offset > one.offset
             ]
             if ahead:
                 consumer.commit(offsets=ahead, asynchronous=False)
@@ -214,15 +218,27 @@ class Analytics:
             consumer.incremental_assign(
                 [TopicPartition(one.topic, one.partition, starts[one.partition]) for one in committed]
             )
+            for number in numbers & held.keys():
+                self._held[number] = held[number].offset
+                self._restore(number, held[number])
         self._assigned |= numbers
         self._health.assign(numbers)
         self._moved("assigned", numbers, starts=starts)
+
+    def _restore(self, number: int, resume: Resume) -> None:
+        """Take over the windows that the partition's last owner had open."""
+        if resume.windows is None:
+            return
+        try:
+            self._windows.restore(number, resume.windows, resume.written_until, time.monotonic())
+        except ValueError:  # cut for its length
+            self._log.warning("consumer.windows_lost", partition=number)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Flush and commit, then give the partitions up."""
         numbers = {one.partition for one in partitions}
         if numbers & self._assigned:
-            self._flush(giving_up=numbers)
+            self._flush()
         self._drop(numbers)
         consumer.incremental_unassign(partitions)
         self._moved("revoked", numbers)
@@ -239,6 +255,7 @@ class Analytics:
         for partition in numbers:
             self._positions.pop(partition, None)
             self._firsts.pop(partition, None)
+            self._held.pop(partition, None)
         self._metrics.give_up(numbers & self._assigned)
         self._health.give_up(numbers)
         self._assigned -= numbers

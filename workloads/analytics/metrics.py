@@ -27,7 +27,9 @@ class Metrics:
         part = ("partition",)
         self.consumed = Counter("analytics_messages_total", "Messages taken from Kafka.", part, registry=own)
         self.rows = Counter("analytics_rows_written_total", "Rows made durable.", ("table",), registry=own)
-        self.skipped = Counter("analytics_rows_skipped_total", "Rows that the sink already had.", registry=own)
+        self.skipped = Counter(
+            "analytics_rows_skipped_total", "Rows that the sink already had.", ("table",), registry=own
+        )
         self.poison = Counter(
             "analytics_dlq_total", "Messages sent to the dead-letter topic.", ("reason",), registry=own
         )

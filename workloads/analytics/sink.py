@@ -1,12 +1,18 @@
 """The sink: two Iceberg tables that several consumers append to, each row of the log exactly once.
 
-The summary of every snapshot of prices names, for each partition of the topic, the offset after the last row that the
-table holds: an append takes over what the snapshot before it says and adds its own. So before an append the table is
-refreshed and rows that are already there are left out; the commit then fails unless no other came between (the format's
-optimistic concurrency), and the whole is tried again. Neither a commit of unknown outcome, nor a crash between the
-append and the commit of offsets, nor a consumer that was thought dead and comes back, writes a row twice.
+The summary of every snapshot of prices says, for each partition of the topic, the offset after the last row that the
+table holds and the state of the partition's open windows: an append takes over what the snapshot before it says and
+adds its own. So before an append the table is refreshed and rows that are already there are left out; the commit then
+fails unless no other came between (the format's optimistic concurrency), and the whole is tried again. Neither a commit
+of unknown outcome, nor a crash between the append and the commit of offsets, nor a consumer that was thought dead and
+comes back, writes a row twice.
 
-The topic's id is in the summary's keys because a topic that was deleted and made again starts at offset 0.
+Closed windows are appended after the rows they are made of. Their table's summary says up to which offset of prices and
+which end of a window that was done, so that a window is neither left out nor written again either. (Two tables can't be
+committed at once: a consumer that was thought dead could, in the milliseconds between its look at prices and its commit
+of windows, still write a window that its successor writes too.)
+
+The topic's id is in the summaries' keys because a topic that was deleted and made again starts at offset 0.
 """
 
 from __future__ import annotations
@@ -25,7 +31,7 @@ from pyiceberg.table.update.snapshot import ExpireSnapshots
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyiceberg.table import Table
 
@@ -91,12 +97,23 @@ _PROPERTIES: Final = {
 _SNAPSHOTS: Final = 10
 #: Start of the summary's keys `kafka.<topic id>.<partition>`.
 _PREFIX: Final = "kafka."
+#: End of the keys that hold a partition's open windows. A longer text than this is cut, and then not restored.
+_STATE: Final = ".windows"
+_LONGEST_STATE: Final = 65_536
 _FIRST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 1.0
 
 
 class SinkError(RuntimeError):
     """The sink can't be used; the message says why and what to do."""
+
+
+class Resume(NamedTuple):
+    """Where a partition goes on: its next offset, its open windows if known, and until which end those are written."""
+
+    offset: int
+    windows: str | None
+    written_until: int
 
 
 class Appended(NamedTuple):
@@ -128,23 +145,34 @@ class Sink:
         self._retry_seconds = retry_seconds
         self._beat = beat
 
-    def next_offsets(self) -> dict[int, int]:
-        """For each partition that the table has rows of: the offset after the last one.
+    def resume(self) -> dict[int, Resume]:
+        """For each partition that the table has rows of: where to go on.
 
         Raises:
             SinkError: The catalog or warehouse can't be read for too long.
         """
 
-        def attempt() -> dict[str, str]:
+        def attempt() -> tuple[dict[str, str], dict[str, str]]:
             self._prices.refresh()
-            return _held(self._prices)
+            self._windows.refresh()
+            return _held(self._prices), _held(self._windows)
 
-        held, _ = self._persist(attempt)
-        prefix = self._key("")
-        return {int(key.removeprefix(prefix)): int(text) for key, text in held.items() if key.startswith(prefix)}
+        (prices, windows), _ = self._persist(attempt)
+        found = {}
+        for key, text in prices.items():
+            partition = key.removeprefix(self._key(""))
+            if partition.isdecimal():
+                offset, written = int(text), windows.get(key, "")
+                until = int(written.split(":")[1]) if written.startswith(f"{offset}:") else 0
+                found[int(partition)] = Resume(offset, prices.get(key + _STATE), until)
+        return found
 
-    def append_prices(self, rows: Sequence[Row]) -> Appended:
-        """Make rows durable, but for those that already are; rows of a partition in the order of their offsets.
+    def append_prices(self, rows: Sequence[Row], states: Mapping[int, str]) -> Appended:
+        """Make rows durable, but for those that already are.
+
+        Args:
+            rows: Those of a partition in the order of their offsets.
+            states: The open windows of each of their partitions after the last of its rows.
 
         Raises:
             SinkError: It could not be done in time.
@@ -153,28 +181,50 @@ class Sink:
         def attempt() -> tuple[int, int]:
             self._prices.refresh()
             held = _held(self._prices)
-            new = [row for row in rows if row.kafka_offset >= int(held.get(self._key(row.kafka_partition), -1))]
+            begin = {number: int(held.get(self._key(number), -1)) for number in states}
+            new = [row for row in rows if row.kafka_offset >= begin[row.kafka_partition]]
             if new:
-                ends = {self._key(row.kafka_partition): str(row.kafka_offset + 1) for row in new}
-                _append(self._prices, _table(new, PRICES_SCHEMA), held | ends)
+                ends = {row.kafka_partition: row.kafka_offset + 1 for row in new}
+                held |= {self._key(number): str(end) for number, end in ends.items()}
+                held |= {self._key(number) + _STATE: states[number][:_LONGEST_STATE] for number in ends}
+                _append(self._prices, _table(new, PRICES_SCHEMA), held)
             return len(new), len(rows) - len(new)
 
         (written, skipped), conflicts = self._persist(attempt)
         return Appended(written, skipped, conflicts)
 
-    def append_windows(self, rows: Sequence[WindowRow]) -> Appended:
-        """Make closed windows durable.
+    def append_windows(self, rows: Sequence[WindowRow], offsets: Mapping[int, int]) -> Appended:
+        """Make closed windows durable, but for those that already are or that are another consumer's by now.
+
+        Args:
+            rows: Closed windows.
+            offsets: For each of their partitions the offset after the last row in prices, as this consumer knows it.
 
         Raises:
             SinkError: It could not be done in time.
         """
 
-        def attempt() -> None:
+        def attempt() -> tuple[int, int]:
+            self._prices.refresh()
             self._windows.refresh()
-            _append(self._windows, _table(rows, WINDOWS_SCHEMA), {})
+            prices, held = _held(self._prices), _held(self._windows)
+            new: list[WindowRow] = []
+            for number, offset in offsets.items():
+                key = self._key(number)
+                done, until = (int(text) for text in held.get(key, "-1:0").split(":"))
+                if done > offset or int(prices.get(key, -1)) > offset:
+                    continue
+                since = until if done == offset else 0
+                mine = [row for row in rows if row.kafka_partition == number and row.window_end > since]
+                if mine:
+                    new += mine
+                    held[key] = f"{offset}:{max(until, *(row.window_end for row in mine))}"
+            if new:
+                _append(self._windows, _table(new, WINDOWS_SCHEMA), held)
+            return len(new), len(rows) - len(new)
 
-        _, conflicts = self._persist(attempt)
-        return Appended(len(rows), 0, conflicts)
+        (written, skipped), conflicts = self._persist(attempt)
+        return Appended(written, skipped, conflicts)
 
     def _key(self, partition: int | str) -> str:
         return f"{_PREFIX}{self._topic_id}.{partition}"

@@ -4,10 +4,12 @@ Time is Kafka's record timestamp, so a replay of the log gives the same windows 
 history that the ETL sends on one day falls into that day's windows rather than one a year.
 
 A window [start, start + length) of a partition closes when the partition's newest timestamp is past its end by the
-allowed lateness, when the partition has been idle for that long, or when the partition is given up. It becomes one row;
-where its partition moved meanwhile or a record came later still, another row for the same window follows, and a reader
-adds them up (counts and volumes add, the highest high, the lowest low). A consumer that is killed loses the windows it
-had open, and nothing else: every record is in `commodity.prices`.
+allowed lateness, or when nothing has come for a window's length and the lateness. It becomes one row. A record that
+comes later still makes another row for the same window, and a reader adds them up (counts and volumes add, the highest
+high, the lowest low).
+
+Open windows outlive their consumer: their state goes into the sink with the rows that made it (`state`), and whoever
+gets the partition next continues from there (`restore`).
 
 Volatility is the sample standard deviation of the natural log returns between consecutive records of the window, in
 the order of their offsets; 0 where there are fewer than two returns. Records without volume add none.
@@ -16,12 +18,17 @@ the order of their offsets; 0 where there are fewer than two returns. Records wi
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from workloads.analytics.decode import Row
+
+
+_STATE: Final = ("close", "count", "high", "low", "open", "return_mean", "return_squares", "total", "volume")
 
 
 class WindowRow(NamedTuple):
@@ -44,7 +51,7 @@ class WindowRow(NamedTuple):
 class _Window:
     """A window in the making: sums that are updated record by record (Welford's for the variance of returns)."""
 
-    __slots__ = ("close", "count", "high", "low", "open", "return_mean", "return_squares", "total", "volume")
+    __slots__ = _STATE
 
     def __init__(self, price: float) -> None:
         self.count = 0
@@ -102,20 +109,49 @@ class Windows:
 
     def closed(self, now: float) -> list[WindowRow]:
         """The windows that are over, which are then no longer open; `now` as for `add`."""
-        idle = {partition for partition, seen in self._seen.items() if (now - seen) * 1e6 > self._lateness}
+        limit = (self._length + self._lateness) / 1e6
+        idle = {partition for partition, seen in self._seen.items() if now - seen > limit}
         return self._take(
             key
             for key in self._open
             if key[0] in idle or self._newest[key[0]] >= key[1] + self._length + self._lateness
         )
 
-    def give_up(self, partitions: set[int]) -> list[WindowRow]:
-        """All windows of these partitions as far as they got; nothing of the partitions is kept."""
-        rows = self._take(key for key in self._open if key[0] in partitions)
+    def state(self, partition: int) -> str:
+        """All that is known of a partition's open windows, as text; `restore` takes it."""
+        found = [
+            [start, commodity, [getattr(window, name) for name in _STATE]]
+            for (number, start, commodity), window in self._open.items()
+            if number == partition
+        ]
+        return orjson.dumps([self._length, self._newest.get(partition, -1), found]).decode()
+
+    def restore(self, partition: int, state: str, written_until: int, now: float) -> None:
+        """Continue a partition from another consumer's state.
+
+        Args:
+            partition: Its number; nothing is known of it yet.
+            state: What `state` gave. Windows of another length (the setting was changed) are left out.
+            written_until: Windows that end here or before, in microseconds, are already written.
+            now: As for `add`.
+        """
+        length, newest, found = orjson.loads(state)
+        if length != self._length:
+            return
+        self._newest[partition] = newest
+        self._seen[partition] = now
+        for start, commodity, values in found:
+            if start + length > written_until:
+                window = self._open[partition, start, commodity] = _Window(0.0)
+                for name, value in zip(_STATE, values, strict=True):
+                    setattr(window, name, value)
+
+    def give_up(self, partitions: set[int]) -> None:
+        """Forget these partitions."""
+        self._open = {key: window for key, window in self._open.items() if key[0] not in partitions}
         for partition in partitions:
             self._newest.pop(partition, None)
             self._seen.pop(partition, None)
-        return rows
 
     def _take(self, keys: Iterable[tuple[int, int, str]]) -> list[WindowRow]:
         rows = []

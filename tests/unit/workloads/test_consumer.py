@@ -17,7 +17,8 @@ from workloads.analytics.deadletters import DeadLetters
 from workloads.analytics.health import Health
 from workloads.analytics.metrics import Metrics
 from workloads.analytics.settings import AnalyticsSettings
-from workloads.analytics.sink import SinkError, open_sink
+from workloads.analytics.sink import Sink, SinkError, open_sink
+from workloads.analytics.window import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,11 @@ class Cluster:
         found: list[dict[str, Any]] = catalog.load_table(table).scan().to_arrow().to_pylist()
         return found
 
+    def sink(self) -> Sink:
+        """The sink, as the next owner of a partition opens it."""
+        catalog = ("sink", f"sqlite:///{self.folder}/catalog.db", f"file://{self.folder}/warehouse")
+        return open_sink(catalog, "id", 10.0, 10.0, lambda: None)
+
     def dead(self, count: int) -> list[Any]:
         """The dead letters."""
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": "dead", "log_level": 0})
@@ -109,6 +115,10 @@ class Member:
         except Exception as error:  # noqa: BLE001  # the test looks at it
             self.error = error
 
+    def value(self, name: str, **labels: str) -> float:
+        """A metric's value; 0 where it has none yet."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
     def stop(self) -> None:
         """As SIGTERM does."""
         self._stop.set()
@@ -136,12 +146,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_every_message_ends_in_the_sink_or_with_the_dead_letters(cluster: Cluster) -> None:
-    """Poison between good messages stops nothing; committed is what both have; then it leaves with all windows."""
+    """Poison between good messages stops nothing; committed is what both have; the windows have what the rows have."""
     good = json.dumps(GOOD).encode()
     cluster.send(good, b"not json", good, json.dumps(GOOD | {"price": -1}).encode(), good)
-    member = cluster.member()
+    member = cluster.member(window_seconds=0.1, lateness_seconds=0.1)
     until(lambda: cluster.committed() == 5)
     assert member.health.ready()[0]
+    until(lambda: member.value("analytics_rows_written_total", table="windows") > 0)
     member.stop()
     assert member.error is None
     rows = cluster.rows()
@@ -194,7 +205,7 @@ def test_a_crash_between_sink_and_commit_writes_no_row_twice(cluster: Cluster, m
     with monkeypatch.context() as crash:
         crash.setattr(Analytics, "_commit", lambda _: None)
         first = cluster.member()
-        until(lambda: first.metrics.registry.get_sample_value("analytics_rows_written_total", {"table": "prices"}) == 3)
+        until(lambda: first.value("analytics_rows_written_total", table="prices") == 3)
         first.stop()
     assert cluster.committed() < 0
     cluster.send(json.dumps(GOOD).encode())
@@ -202,5 +213,23 @@ def test_a_crash_between_sink_and_commit_writes_no_row_twice(cluster: Cluster, m
     until(lambda: cluster.committed() == 4)
     second.stop()
     assert sorted(row["kafka_offset"] for row in cluster.rows()) == [0, 1, 2, 3]
-    assert second.metrics.registry.get_sample_value("analytics_rows_skipped_total") == 0.0
-    assert second.metrics.registry.get_sample_value("analytics_messages_total", {"partition": "0"}) == 1.0
+    assert second.value("analytics_rows_skipped_total", table="prices") == 0.0
+    assert second.value("analytics_messages_total", partition="0") == 1.0
+
+
+def test_windows_that_were_open_when_their_owner_went_are_whole(cluster: Cluster) -> None:
+    """Three records, a change of owner, two more: one window of five (or two, where the clock passed a border)."""
+    cluster.send(*[json.dumps(GOOD).encode()] * 3)
+    first = cluster.member(window_seconds=3600)
+    until(lambda: cluster.committed() == 3)
+    first.stop()
+    assert cluster.rows("commodity.windows") == []
+    cluster.send(*[json.dumps(GOOD).encode()] * 2)
+    second = cluster.member(window_seconds=3600)
+    until(lambda: cluster.committed() == 5)
+    second.stop()
+    catalog = cluster.sink().resume()[0]
+    windows = Windows(3_600_000_000, 0)
+    assert catalog.windows is not None
+    windows.restore(0, catalog.windows, 0, now=0.0)
+    assert sum(row.count for row in windows.closed(now=1e9)) == 5

@@ -14,6 +14,8 @@ from workloads.analytics.decode import Row
 from workloads.analytics.window import WindowRow, Windows
 
 SECOND = 1_000_000
+#: So long after everything that every partition is idle.
+LATER = 1000.0
 
 
 def row(second: float, price: float, commodity: str = "gold", partition: int = 0, volume: float | None = None) -> Row:
@@ -54,7 +56,7 @@ def test_windows_begin_at_multiples_of_their_length_and_exclude_their_end() -> N
     """A record at the end belongs to the next window."""
     open_windows = windows()
     open_windows.add([row(9.999999, 1.0), row(10, 2.0)], now=0.0)
-    found = {one.window_start // SECOND: one.count for one in open_windows.give_up({0})}
+    found = {one.window_start // SECOND: one.count for one in open_windows.closed(LATER)}
     assert found == {5: 1, 10: 1}
 
 
@@ -68,20 +70,36 @@ def test_a_window_waits_for_late_records() -> None:
 
 
 def test_the_windows_of_an_idle_partition_close() -> None:
-    """When nothing has come for the lateness, by this process's clock; a busy partition's stay open."""
+    """After a window's length and the lateness by this process's clock; a busy partition's stay open."""
     open_windows = windows()
     open_windows.add([row(10, 1.0, partition=0)], now=0.0)
-    open_windows.add([row(10, 1.0, partition=1)], now=0.9)
-    assert [one.kafka_partition for one in open_windows.closed(now=1.1)] == [0]
+    open_windows.add([row(10, 1.0, partition=1)], now=1.0)
+    assert open_windows.closed(now=5.9) == []
+    assert [one.kafka_partition for one in open_windows.closed(now=6.1)] == [0]
 
 
-def test_a_partition_that_is_given_up_leaves_its_windows_as_they_are() -> None:
-    """Only its own, and once."""
+def test_a_partition_that_is_given_up_is_forgotten() -> None:
+    """Only that one."""
     open_windows = windows()
     open_windows.add([row(10, 1.0, partition=0), row(10, 1.0, partition=1)], now=0.0)
-    assert [one.kafka_partition for one in open_windows.give_up({0, 7})] == [0]
-    assert open_windows.give_up({0}) == []
-    assert [one.kafka_partition for one in open_windows.give_up({1})] == [1]
+    open_windows.give_up({0, 7})
+    assert [one.kafka_partition for one in open_windows.closed(LATER)] == [1]
+
+
+def test_windows_that_are_already_written_are_not_restored() -> None:
+    """The state is older than the last windows that were closed from it."""
+    before, after = windows(), windows()
+    before.add([row(10, 1.0), row(15, 2.0)], now=0.0)
+    after.restore(0, before.state(0), written_until=15 * SECOND, now=0.0)
+    assert [one.window_start // SECOND for one in after.closed(LATER)] == [15]
+
+
+def test_windows_of_another_length_are_not_restored() -> None:
+    """The setting was changed between two deployments."""
+    before, after = Windows(3 * SECOND, SECOND), windows()
+    before.add([row(10, 1.0)], now=0.0)
+    after.restore(0, before.state(0), written_until=0, now=0.0)
+    assert after.closed(LATER) == []
 
 
 def test_fewer_than_two_returns_have_no_volatility() -> None:
@@ -89,14 +107,14 @@ def test_fewer_than_two_returns_have_no_volatility() -> None:
     for prices in ([100.0], [100.0, 200.0]):
         open_windows = windows()
         open_windows.add([row(10, price) for price in prices], now=0.0)
-        assert open_windows.give_up({0})[0].volatility == 0.0
+        assert open_windows.closed(LATER)[0].volatility == 0.0
 
 
 def test_a_record_without_timestamp_counts_at_its_ingestion() -> None:
     """Old log formats have none."""
     open_windows = windows()
     open_windows.add([row(12, 1.0)._replace(kafka_timestamp=None)], now=0.0)
-    assert open_windows.give_up({0})[0].window_start == 10 * SECOND
+    assert open_windows.closed(LATER)[0].window_start == 10 * SECOND
 
 
 prices = st.floats(0.01, 1e6)
@@ -117,7 +135,7 @@ def test_every_record_is_in_exactly_one_window_whatever_the_batches(
     for start in range(0, len(rows), size):
         open_windows.add(rows[start : start + size], now=0.0)
         closed += open_windows.closed(now=0.0)
-    closed += open_windows.give_up({0, 1, 2})
+    closed += open_windows.closed(LATER)
     assert sum(one.count for one in closed) == len(rows)
     assert sum(one.volume for one in closed) == pytest.approx(sum(one.volume or 0.0 for one in rows))
     for one in closed:
@@ -126,10 +144,29 @@ def test_every_record_is_in_exactly_one_window_whatever_the_batches(
         assert one.mean <= one.high * (1 + 1e-9)
 
 
+@given(ticks, st.integers(0, 60))
+def test_a_change_of_owner_changes_no_window(found: list[tuple[int, float, str, int, float]], at: int) -> None:
+    """Wherever the partitions move, the rows are those of one consumer that saw everything."""
+    rows = [row(second, price, commodity, partition, volume) for second, price, commodity, partition, volume in found]
+    alone, before, after = windows(), windows(), windows()
+    expected = []
+    for part in (rows[:at], rows[at:]):
+        alone.add(part, now=0.0)
+        expected += alone.closed(now=0.0)
+    expected += alone.closed(LATER)
+    before.add(rows[:at], now=0.0)
+    closed = before.closed(now=0.0)
+    for partition in range(3):
+        after.restore(partition, before.state(partition), written_until=0, now=0.0)
+    after.add(rows[at:], now=0.0)
+    closed += after.closed(now=0.0) + after.closed(LATER)
+    assert sorted(closed) == sorted(expected)
+
+
 @given(st.lists(prices, min_size=3, max_size=50))
 def test_volatility_is_the_sample_deviation_of_log_returns(found: list[float]) -> None:
     """As the statistics module computes it from all returns at once."""
     open_windows = windows()
     open_windows.add([row(10, price) for price in found], now=0.0)
     returns = [math.log(after / before) for before, after in pairwise(found)]
-    assert open_windows.give_up({0})[0].volatility == pytest.approx(statistics.stdev(returns), abs=1e-9)
+    assert open_windows.closed(LATER)[0].volatility == pytest.approx(statistics.stdev(returns), abs=1e-9)
