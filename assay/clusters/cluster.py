@@ -50,7 +50,7 @@ class ClusterStatus:
         nodes: its nodes, by name.
         kubeconfig: the file to reach it with, or None if it has none.
         context: the context in that file.
-        memory_bytes: resident memory of everything it runs; None where the provider can't see.
+        memory_bytes: memory of everything it runs, shared pages shared out; None where the provider can't see.
     """
 
     name: str

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")
-OPTIONAL_COMPONENTS = ("volume-provisioner", "network-policy")
 
 
 @dataclass(frozen=True)

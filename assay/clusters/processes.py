@@ -111,12 +111,14 @@ def boot_id() -> str:
 
 
 def memory(processes: Iterable[int]) -> int:
-    """Resident memory of the processes in bytes, pages that they share counted for each."""
+    """Memory of the processes in bytes; pages that several share (the binary, say) are shared out among them."""
     total = 0
     for pid in processes:
-        with contextlib.suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return total * os.sysconf("SC_PAGE_SIZE")
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
 
 
 def descendants(pids: Iterable[int]) -> tuple[int, ...]:
