@@ -160,7 +160,7 @@ spec:
             httpGet: {{path: /ready, port: 8181}}
             periodSeconds: 1
           securityContext:
-            runAsUser: 0 # port 53 needs a capability, which Kubernetes gives to root only; whatever user the image names
+            runAsUser: 0 # port 53 needs a capability, which only root gets; whatever user the image names
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
             capabilities: {{add: [NET_BIND_SERVICE], drop: [ALL]}}

@@ -162,7 +162,7 @@ class EmbeddedCluster:
         if refusal:
             raise UsageError(refusal)
         record = self._state.save(self._with_addresses())
-        boot = _Boot(record, parts, facts, machine.name_servers())
+        boot = _Boot(record, parts.linked(self._state.folder / "bin"), facts, machine.name_servers())
         self._boot(boot, begun)
 
     def _with_addresses(self) -> Record:
@@ -205,7 +205,8 @@ class EmbeddedCluster:
         specification = control_plane.specification(
             state, record.addresses, boot.prepared, [str(one) for one in folders]
         )
-        pid = self._start(control_plane.ROLE, specification, record, state.logs / "control-plane.log")
+        self._specify(control_plane.ROLE, specification)
+        pid = self._start(control_plane.ROLE, record, state.logs / "control-plane.log")
         network.make_fabric(record, pid, state.journal)
         return pid
 
@@ -215,24 +216,29 @@ class EmbeddedCluster:
             raise ClusterError("the CNI plugins vanished while the cluster was made")
         node.make_files(authority, boot.prepared, cni, boot.name_servers)
         boot.prepared.copy_store(node.folder / "containerd", node.record.token)
-        self._start_node(node, boot.prepared, fabric)
-
-    def _start_node(self, node: Node, parts: Prepared, fabric: int) -> None:
         tree = cgroups.read()
         tree.make(node.pods_cgroup)
         folders = [str(one) for one in tree.make(node.system_cgroup)]
         containerd = shutil.which("containerd") or "/usr/bin/containerd"
-        specification = node.specification(parts, containerd, folders)
-        pid = self._start(node.name, specification, node.record, node.logs / "supervisor.log")
+        self._specify(node.name, node.specification(boot.prepared, containerd, folders))
+        self._start_node(node, fabric)
+
+    def _start_node(self, node: Node, fabric: int) -> None:
+        pid = self._start(node.name, node.record, node.logs / "supervisor.log")
         network.connect_node(node.record, node.number, pid, fabric)
 
-    def _start(self, role: str, specification: dict[str, object], record: Record, log: Path) -> int:
-        path = self._state.folder / f"{role}.json"
-        path.write_text(json.dumps(specification, indent=1))
+    def _specification(self, role: str) -> Path:
+        return self._state.folder / f"{role}.json"
+
+    def _specify(self, role: str, specification: dict[str, object]) -> None:
+        """Write down what a supervisor shall do; a node that is started again does the same again."""
+        self._specification(role).write_text(json.dumps(specification, indent=1))
+
+    def _start(self, role: str, record: Record, log: Path) -> int:
         journal = self._state.journal
         journal.write(Process(role))
         namespaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--mount-proc", "--fork", "--kill-child=SIGKILL"]
-        argv = ["unshare", *namespaces, sys.executable, "-I", "-S", supervisor.__file__, str(path)]
+        argv = ["unshare", *namespaces, sys.executable, "-I", "-S", supervisor.__file__, str(self._specification(role))]
         pid, started = processes.start(argv, log, record.token)
         journal.write(Process(role, pid, started))
         # What is connected to its network must be its own: wait until it has left the machine's.
@@ -394,8 +400,7 @@ class EmbeddedCluster:
         node = self._node(name)
         if self._running(name) is not None:
             raise UsageError(f"node {name!r} is running")
-        parts = prepared.find_or_prepare(self._cache, self._prepare_host)
-        self._start_node(node, parts, self._pid(control_plane.ROLE))
+        self._start_node(node, self._pid(control_plane.ROLE))
 
     def disconnect_node(self, name: str) -> None:
         """Pull a node's cable: its programs and pods go on, and nothing reaches it.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from assay.clusters.commands import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+BINARY = "assay-cluster"
+COPY_SECONDS = 300
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")
 
 
@@ -45,10 +48,28 @@ class Prepared:
 
     def incomplete(self) -> str | None:
         """What is missing of it, in words; None if nothing is."""
-        missing = [str(self.bin / name) for name in ("assay-cluster", *COMPONENTS) if not self.has(name)]
+        missing = [str(self.bin / name) for name in (BINARY, *COMPONENTS) if not self.has(name)]
         if not self.store.is_dir():
             missing.append(str(self.store))
         return ", ".join(missing) or None
+
+    def linked(self, folder: Path) -> Prepared:
+        """The same with a binary of the cluster's own, so that preparing the machine anew does not pull it away.
+
+        Args:
+            folder: where the binary and the components' links come; made if it isn't there.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        own = folder / BINARY
+        original = (self.bin / BINARY).resolve()
+        try:
+            own.hardlink_to(original)
+        except OSError:  # another file system
+            shutil.copy2(original, own)
+        for link in self.bin.iterdir():
+            if link.name != BINARY:
+                (folder / link.name).symlink_to(BINARY)
+        return replace(self, bin=folder)
 
     def copy_store(self, target: Path, token: str) -> None:
         """Give a node its own image store: files are shared with the template by hard links, databases are copied.
