@@ -73,7 +73,10 @@ def serve(host: str, port: int, metrics: Metrics, health: Health) -> ThreadingHT
     """
 
     class Handler(BaseHTTPRequestHandler):
+        """Answers from the metrics and health at hand."""
+
         def do_GET(self) -> None:
+            """One of the three pages, or 404."""
             kind = "text/plain; charset=utf-8"
             if self.path == "/metrics":
                 status, body, kind = 200, generate_latest(metrics.registry), CONTENT_TYPE_PLAIN_1_0_0
