@@ -173,7 +173,7 @@ def teardown(target: Target) -> Verdict:
     phases = Phases(PROGRESS)
     with phases.phase("teardown"):
         cluster = target.cluster(phases.tell)
-        remove(cluster.kubeconfig, cluster.context, phases.tell)
+        remove(cluster.kubeconfig, cluster.context, on_event=phases.tell)
     return Verdict.PASS
 
 

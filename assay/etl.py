@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-import stamina
 from kubernetes import client
 
 from assay import pods
 from assay.errors import AssayError
 from assay.manifest import EtlRun
 from assay.platform import ETL, reason
+from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,14 +71,11 @@ def wait(platform: Platform, job: str, timeout: float) -> EtlRun:
     Raises:
         AssayError: It has not ended within `timeout` seconds, or ended without a summary (the log's end is quoted).
     """
-    for attempt in stamina.retry_context(
-        on=_RunningError, attempts=None, timeout=timeout, wait_initial=0.3, wait_max=1.0, wait_jitter=0.1
-    ):
-        with attempt:
-            status = platform.batch.read_namespaced_job_status(job, platform.namespace).status
-            ended = {condition.type for condition in status.conditions or () if condition.status == "True"}
-            if not ended & {"Complete", "Failed"}:
-                raise _RunningError(f"The ETL run {job} has not ended within {timeout:.0f} s.")
+    wait_until(
+        lambda: _ended(platform.batch.read_namespaced_job_status(job, platform.namespace).status),
+        timeout,
+        f"The ETL run {job} has not ended within {timeout:.0f} s: see `kubectl describe job {job}`.",
+    )
     log, exit_code, attempts = _last_log(platform, job)
     summary = summary_line(log)
     if summary is None:
@@ -108,11 +105,8 @@ def feed_counts(platform: Platform) -> tuple[int, int]:
         raise AssayError(f"The feed has no running pod in {platform.namespace}: see `kubectl get pods`.")
     result = pods.execute(platform, running[0].metadata.name, ["python3", "-c", _FEED_COUNT])
     try:
-        series = json.loads(result.stdout)["series"]
-        return (
-            sum(one["count"] for one in series),
-            sum(one["count"] for one in series if not one["synthetic"]),
-        )
+        answer = json.loads(result.stdout)
+        return int(answer["total"]), sum(one["count"] for one in answer["series"] if not one["synthetic"])
     except (ValueError, KeyError, TypeError):
         raise AssayError(f"The feed does not say what it serves: {(result.stderr or result.stdout)[-300:]}") from None
 
@@ -152,5 +146,7 @@ def _last_log(platform: Platform, job: str) -> tuple[str, int, int]:
     return str(platform.core.read_namespaced_pod_log(name, platform.namespace)), int(exit_code), len(found)
 
 
-class _RunningError(AssayError):
-    """The run has not ended yet."""
+def _ended(status: Any) -> bool:
+    """Whether a Job has come to an end, good or bad."""
+    met = {condition.type for condition in status.conditions or () if condition.status == "True"}
+    return bool(met & {"Complete", "Failed"})

@@ -53,7 +53,12 @@ class Platform:
         self.core: Any = client.CoreV1Api(api)
         self.apps: Any = client.AppsV1Api(api)
         self.batch: Any = client.BatchV1Api(api)
+        self._configuration = api.configuration
         self._server = str(api.configuration.host)
+
+    def connection(self) -> Any:
+        """A core API with a connection of its own: an exec changes the connection it uses, so it can't be shared."""
+        return client.CoreV1Api(client.ApiClient(self._configuration))
 
     def check(self) -> str:
         """The API server's version.

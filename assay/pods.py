@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import stamina
 from kubernetes import client
 from kubernetes.stream import stream
 
 from assay.errors import AssayError
 from assay.platform import reason
+from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def execute(platform: Platform, pod: str, command: Sequence[str], timeout: float
     """
     try:
         session = stream(
-            platform.core.connect_get_namespaced_pod_exec,
+            platform.connection().connect_get_namespaced_pod_exec,
             pod,
             platform.namespace,
             command=list(command),
@@ -126,17 +126,10 @@ def _pod(name: str, template: dict[str, Any], command: Sequence[str], labels: di
 
 
 def _wait(platform: Platform, name: str, timeout: float, phases: frozenset[str]) -> None:
-    for attempt in stamina.retry_context(
-        on=_NotYetError, attempts=None, timeout=timeout, wait_initial=0.2, wait_max=1.0, wait_jitter=0.1
-    ):
-        with attempt:
-            phase = platform.core.read_namespaced_pod(name, platform.namespace).status.phase
-            if phase not in phases:
-                raise _NotYetError(
-                    f"The pod {name} is still {phase} after {timeout:.0f} s: "
-                    f"see `kubectl --namespace {platform.namespace} describe pod {name}`."
-                )
-
-
-class _NotYetError(AssayError):
-    """A pod is not where it should be yet; the message is what to say if it never gets there."""
+    wait_until(
+        lambda: platform.core.read_namespaced_pod(name, platform.namespace).status.phase in phases,
+        timeout,
+        f"The pod {name} did not get there within {timeout:.0f} s: "
+        f"see `kubectl --namespace {platform.namespace} describe pod {name}`.",
+        every=0.3,
+    )

@@ -235,5 +235,5 @@ def check_topic(admin: Admin, topic: str) -> Check:
     return Check(
         name="topic",
         verdict="pass",
-        detail=f"{len(facts.partitions)} partitions, {_REPLICATION} replicas each, all in sync, two needed to acknowledge",
+        detail=f"{len(facts.partitions)} partitions, {_REPLICATION} replicas each, all in sync; two acknowledge",
     )

@@ -47,11 +47,14 @@ class Target:
             from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
             from assay.deploy import prepare_host  # noqa: PLC0415  # see above
 
+            def prepare() -> None:
+                prepare_host(tell)
+
             return EmbeddedCluster(
                 self.name,
                 nodes=self.nodes,
                 address_range=self.address_range,
-                prepare_host=lambda: prepare_host(tell),
+                prepare_host=prepare,
                 report=tell,
             )
         from assay.clusters.docker import DockerCluster  # noqa: PLC0415  # see above
