@@ -1,4 +1,4 @@
-package main
+package volumes
 
 import (
 	"context"

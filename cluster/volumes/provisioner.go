@@ -1,4 +1,6 @@
-package main
+// Package volumes makes the persistent volumes of an embedded cluster: folders
+// on the machine that all its nodes share.
+package volumes
 
 import (
 	"context"
@@ -6,12 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	storage "sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
@@ -69,8 +72,8 @@ func (h hostFolders) Delete(_ context.Context, volume *corev1.PersistentVolume) 
 	return os.RemoveAll(source.Path)
 }
 
-// newProvisionerCommand is the component volume-provisioner.
-func newProvisionerCommand() *cobra.Command {
+// NewProvisionerCommand is the component volume-provisioner.
+func NewProvisionerCommand() *cobra.Command {
 	var kubeconfig, folder string
 	command := &cobra.Command{
 		Use:          "volume-provisioner",
@@ -90,7 +93,8 @@ func newProvisionerCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--kubeconfig %s: %w", kubeconfig, err)
 			}
-			ctx := genericapiserver.SetupSignalContext()
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
 			// One provisioner a cluster, started by the cluster itself: no election needed.
 			storage.NewProvisionController(ctx, client, provisionerName, hostFolders{root: root},
 				storage.LeaderElection(false)).Run(ctx)
