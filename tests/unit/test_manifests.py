@@ -1,0 +1,231 @@
+"""What is applied to a cluster: every object of the platform, valid, labelled, hardened, rendered by Ansible itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = "1.36"
+LABELS = {
+    "app.kubernetes.io/managed-by": "assay",
+    "app.kubernetes.io/part-of": "commodity-platform",
+    "app.kubernetes.io/instance": "production",
+}
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
+    """Every document, rendered with the sample inventory by playbooks/render.yml."""
+    folder = tmp_path_factory.mktemp("rendered")
+    ran = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            "playbooks/render.yml",
+            "-e",
+            f"platform_render_to={folder}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    files = sorted(folder.glob("*.yaml"))
+    return [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+
+
+def name(document: Document) -> str:
+    """`Kind name`."""
+    return f"{document['kind']} {document['metadata']['name']}"
+
+
+def named(documents: list[Document], wanted: str) -> Document:
+    """The one document of this `Kind name`."""
+    (found,) = (document for document in documents if name(document) == wanted)
+    return found
+
+
+def pods(documents: list[Document]) -> Iterator[tuple[str, Document]]:
+    """Every pod template, by the name of what makes the pods."""
+    for document in documents:
+        match document["kind"]:
+            case "Deployment" | "StatefulSet":
+                yield name(document), document["spec"]["template"]
+            case "CronJob":
+                yield name(document), document["spec"]["jobTemplate"]["spec"]["template"]
+            case _:
+                pass
+
+
+def test_every_document_is_valid_for_kubernetes(documents: list[Document]) -> None:
+    """Against the API's own schema, unknown fields refused."""
+    for document in documents:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_the_platform_is_complete(documents: list[Document]) -> None:
+    """Each kind as often as it should be, 30 and more in all, and no name twice."""
+    assert max(Counter(map(name, documents)).values()) == 1
+    assert Counter(document["kind"] for document in documents) == {
+        "Namespace": 1,
+        "ResourceQuota": 1,
+        "LimitRange": 1,
+        "PriorityClass": 2,
+        "ServiceAccount": 6,
+        "Role": 1,
+        "RoleBinding": 1,
+        "Secret": 1,
+        "ConfigMap": 5,
+        "NetworkPolicy": 11,
+        "Service": 8,
+        "PersistentVolumeClaim": 1,
+        "StatefulSet": 2,
+        "Deployment": 3,
+        "CronJob": 1,
+        "PodDisruptionBudget": 2,
+    }
+    assert len(documents) >= 30
+
+
+def test_everything_bears_the_labels_that_teardown_finds_it_by(documents: list[Document]) -> None:
+    """Objects, the pods they make and the volumes they claim."""
+    labelled = [(name(document), document["metadata"]) for document in documents]
+    labelled += [(f"a pod of {made_by}", pod["metadata"]) for made_by, pod in pods(documents)]
+    for document in documents:
+        for claim in document.get("spec", {}).get("volumeClaimTemplates", ()):
+            labelled.append((f"a claim of {name(document)}", claim["metadata"]))
+    for what, metadata in labelled:
+        labels = metadata["labels"]
+        assert labels.items() >= LABELS.items(), what
+        assert {"app.kubernetes.io/name", "app.kubernetes.io/component"} <= labels.keys(), what
+
+
+def test_pods_comply_with_restricted(documents: list[Document]) -> None:
+    """Pod Security `restricted`, and stricter: a fixed user, a read-only root file system, no token, no host path."""
+    for made_by, pod in pods(documents):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False, made_by
+        assert spec["securityContext"]["runAsNonRoot"] is True, made_by
+        assert spec["securityContext"]["runAsUser"] == 10001, made_by
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, made_by
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), made_by
+        for volume in spec["volumes"]:
+            assert volume.keys() - {"name"} <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}, made_by
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, made_by
+            for bound in ("requests", "limits"):
+                assert container["resources"][bound].keys() == {"cpu", "memory"}, made_by
+
+
+def test_the_namespace_enforces_restricted_and_the_quota(documents: list[Document]) -> None:
+    """Enforced, audited and warned of; 200 CPUs, 400Gi, 200 pods."""
+    labels = named(documents, "Namespace production")["metadata"]["labels"]
+    assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
+    hard = named(documents, "ResourceQuota production-quota")["spec"]["hard"]
+    assert (hard["requests.cpu"], hard["requests.memory"], hard["pods"]) == ("200", "400Gi", "200")
+
+
+def test_the_pipeline_runs_as_required(documents: list[Document]) -> None:
+    """At two in the morning UTC, never two at once, two retries, one hour."""
+    spec = named(documents, "CronJob commodity-price-pipeline")["spec"]
+    job = spec["jobTemplate"]["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("0 2 * * *", "UTC", "Forbid")
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (2, 3600)
+
+
+@pytest.mark.parametrize("workload", ["StatefulSet kafka", "Deployment commodity-analytics-consumer"])
+def test_replicas_never_share_a_node(documents: list[Document], workload: str) -> None:
+    """Three of each, one a node, and a budget that lets one of them go at a time."""
+    found = named(documents, workload)
+    assert found["spec"]["replicas"] == 3
+    (rule,) = found["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert rule["topologyKey"] == "kubernetes.io/hostname"
+    assert rule["labelSelector"] == found["spec"]["selector"]
+    budget = named(documents, f"PodDisruptionBudget {workload.split()[1]}")["spec"]
+    assert budget["selector"] == found["spec"]["selector"]
+    assert budget.get("maxUnavailable") == 1 or budget.get("minAvailable") == 2
+
+
+def test_secrets_reach_pods_as_files_only(documents: list[Document]) -> None:
+    """No environment variable comes from a Secret, and a pod mounts the keys that it names, no others."""
+    for made_by, pod in pods(documents):
+        for container in pod["spec"]["containers"]:
+            for variable in container.get("env", ()):
+                assert "secretKeyRef" not in variable.get("valueFrom", {}), made_by
+            assert not any("secretRef" in source for source in container.get("envFrom", ())), made_by
+        for volume in pod["spec"]["volumes"]:
+            if "secret" in volume:
+                assert volume["secret"]["items"], made_by
+
+
+def test_no_secret_stands_outside_the_secret(documents: list[Document]) -> None:
+    """None of its values occurs in any other document."""
+    values = [
+        text
+        for encoded in named(documents, "Secret production-credentials")["data"].values()
+        for text in (encoded, base64.b64decode(encoded).decode())
+    ]
+    others = yaml.safe_dump([document for document in documents if document["kind"] != "Secret"])
+    assert not [value for value in values if value in others]
+
+
+def test_both_directions_are_denied_unless_a_policy_allows(documents: list[Document]) -> None:
+    """And no policy allows every peer or every port."""
+    deny = named(documents, "NetworkPolicy default-deny")["spec"]
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for document in documents:
+        if document["kind"] != "NetworkPolicy":
+            continue
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for rule in document["spec"].get(direction, ()):
+                assert rule[peers], name(document)
+                assert rule["ports"], name(document)
+
+
+def test_nothing_acknowledged_hangs_on_one_broker(documents: list[Document]) -> None:
+    """Brokers and every declared topic: three replicas, two in sync, no unclean election, no topic by accident."""
+    settings = named(documents, "ConfigMap kafka-config")["data"]["server.properties"].splitlines()
+    assert {
+        "auto.create.topics.enable=false",
+        "unclean.leader.election.enable=false",
+        "min.insync.replicas=2",
+        "offsets.topic.replication.factor=3",
+        "broker.session.timeout.ms=3000",
+    } <= set(settings)
+    declared = json.loads(named(documents, "ConfigMap kafka-topics")["data"]["topics.json"])["topics"]
+    assert {topic["name"] for topic in declared} == {
+        "commodity-prices",
+        "commodity-prices-dlq",
+        "commodity-price-rejects",
+    }
+    for topic in declared:
+        assert (topic["partitions"], topic["replication_factor"]) == (3, 3)
+        assert topic["settings"] == {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+
+
+def test_every_recovery_setting_reaches_something(documents: list[Document]) -> None:
+    """A setting in recovery.yml that no template uses would be a claim without effect."""
+    recovery = yaml.safe_load((ROOT / "playbooks/inventory/group_vars/all/recovery.yml").read_text())
+    templates = "".join(file.read_text() for file in (ROOT / "workloads/manifests").glob("*.j2"))
+    assert documents
+    assert [setting for setting in recovery if setting not in templates] == []
