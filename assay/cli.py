@@ -33,7 +33,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         *,
         kind: str,
         name: str,
-        nodes: int,
+        nodes: int | None,
         address_range: str | None,
         kubeconfig: Path | None,
         context: str | None,
@@ -53,9 +53,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="auto: an explicit --context, else Docker's kind, else embedded.",
         ),
         click.option("--name", default="assay", show_default=True, help="The cluster's name."),
-        click.option(
-            "--nodes", default=3, show_default=True, type=click.IntRange(1, 20), help="Nodes of a new cluster."
-        ),
+        click.option("--nodes", type=click.IntRange(1, 20), help="Nodes of a new cluster.  [default: 3]"),
         click.option(
             "--range", "address_range", help="Address range of a new embedded cluster, such as 10.205.0.0/16."
         ),
@@ -110,8 +108,7 @@ def up(target: Target) -> Verdict:
 
     phases = Phases(PROGRESS)
     with phases.phase("up"):
-        cluster = target.cluster(phases.tell)
-        cluster.create()
+        cluster = target.up(phases.tell)
     OUT.print(f"export KUBECONFIG={cluster.kubeconfig}", highlight=False, soft_wrap=True)
     return Verdict.PASS
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from assay.clusters.cluster import Cluster
     from assay.platform import Platform
@@ -24,7 +21,7 @@ class Target:
 
     kind: str
     name: str
-    nodes: int
+    nodes: int | None
     address_range: str | None
     kubeconfig: Path | None
     context: str | None
@@ -36,37 +33,39 @@ class Target:
             UsageError: There is no such kind of cluster here, or no such context.
         """
         # Imported when used: commands that need no cluster start without it.
-        from assay.clusters.choose import Facts, choose  # noqa: PLC0415  # see above
+        from assay.clusters import fleet  # noqa: PLC0415  # see above
 
-        kind = choose(self.kind, Facts(self.context, docker_answers(), shutil.which("kind") is not None))
-        if kind == "existing":
-            from assay.clusters.existing import ExistingCluster  # noqa: PLC0415  # see above
+        def prepare() -> None:
+            from assay import host  # noqa: PLC0415  # see above
 
-            return ExistingCluster(self.kubeconfigs(), self.context, contexts_folder())
-        if kind == "embedded":
-            from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
-            from assay.deploy import prepare_host  # noqa: PLC0415  # see above
+            host.ensure(tell)
 
-            def prepare() -> None:
-                prepare_host(tell)
+        return fleet.describe(
+            self.name,
+            asked=self.kind,
+            nodes=self.nodes,
+            address_range=self.address_range,
+            context=self.context,
+            kubeconfig_path=self.kubeconfig,
+            prepare_host=prepare,
+            report=tell,
+        )
 
-            return EmbeddedCluster(
-                self.name,
-                nodes=self.nodes,
-                address_range=self.address_range,
-                prepare_host=prepare,
-                report=tell,
-            )
-        from assay.clusters.docker import DockerCluster  # noqa: PLC0415  # see above
+    def up(self, tell: Callable[[str], None]) -> Cluster:
+        """The cluster, made or found up; an embedded one from what the present sources build.
 
-        return DockerCluster(kind, self.name, nodes=self.nodes, report=tell)
+        Raises:
+            UsageError: It can't be made here or as asked; nothing was changed.
+            AssayError: It was begun and did not get there.
+        """
+        cluster = self.cluster(tell)
+        found = cluster.status()
+        if found.kind == "embedded" and found.state != "up":
+            from assay import host  # noqa: PLC0415  # see above
 
-    def kubeconfigs(self) -> list[Path]:
-        """The kubeconfig files that were named: by option, else by KUBECONFIG, else kubectl's own default."""
-        if self.kubeconfig is not None:
-            return [self.kubeconfig]
-        named = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
-        return named or [Path.home() / ".kube" / "config"]
+            host.ensure(tell)
+        cluster.create()
+        return cluster
 
     def platform(self) -> Platform:
         """The platform on a cluster that is up.
@@ -89,20 +88,3 @@ class Target:
         cluster = self.cluster()
         found = cluster.status()
         return {"kind": found.kind, "name": found.name, "context": cluster.context, "nodes": str(len(found.nodes))}
-
-
-def docker_answers() -> bool:
-    """Whether a Docker engine answers here; the client alone is not enough."""
-    if shutil.which("docker") is None:
-        return False
-    try:
-        done = subprocess.run(["docker", "version"], capture_output=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
-
-
-def contexts_folder() -> Path:
-    """Where kubeconfig files of single contexts are written, private to the user."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "assay" / "contexts"

@@ -42,7 +42,7 @@ def validate(target: Target, plan: Plan, folder: Path | None, *, keep: bool, con
     try:
         with PeakMemory() as memory:
             with phases.phase("up"):
-                cluster.create()
+                target.up(phases.tell)
             with phases.phase("deploy"):
                 deploy(cluster.kubeconfig, cluster.context, {}, phases.tell)
             recorded = run.begin(folder, plan, Objectives(), target.facts())

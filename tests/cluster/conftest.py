@@ -14,6 +14,7 @@ import pytest
 from kubernetes import client, config
 from kubernetes.stream import stream
 
+from assay import host
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
 
@@ -44,11 +45,10 @@ def clusters_root() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def new_cluster(clusters_root: Path) -> Iterator[Callable[..., EmbeddedCluster]]:
     """Describe a cluster by name (`nodes=...` and so on as wanted); what is left of it is removed at the end."""
-    refusal = machine.probe(clusters_root).refusal()
+    refusal = machine.probe(clusters_root).refusal(with_tools=False)
     if refusal:
         pytest.skip(refusal)
-    if prepared.find(prepared.cache()) is None:
-        pytest.skip(f"nothing is prepared in {prepared.cache()}: run `ansible-playbook playbooks/host.yml`")
+    host.ensure(print)
     made: list[EmbeddedCluster] = []
 
     def describe(name: str, **options: object) -> EmbeddedCluster:
