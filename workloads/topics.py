@@ -191,7 +191,10 @@ def serve(status: Status, port: int) -> ThreadingHTTPServer:
     """Answer `GET /ready` from a thread of its own."""
 
     class Handler(BaseHTTPRequestHandler):
+        """Knows one path."""
+
         def do_GET(self) -> None:
+            """Answer with the reason as it is now."""
             reason = status.reason
             if self.path != "/ready":
                 self.send_error(HTTPStatus.NOT_FOUND)

@@ -1,20 +1,25 @@
-#!/usr/bin/python
-"""Lists what a namespace holds, of every kind that its API server knows, apart into what bears our labels and what does not."""
+"""Lists what a namespace holds, of every kind that its API server knows: what bears our labels, and what does not."""
+# ruff: noqa: INP001  # Ansible loads modules by their path
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.common.text.converters import to_native
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 DOCUMENTATION = r"""
 module: namespace_contents
 short_description: List what a namespace holds, ours and foreign
 description:
-  - Looks at every kind that can be listed and deleted, custom ones included, so that nobody's object is overlooked before
-    a namespace is deleted.
-  - Leaves out what the cluster makes by itself in every namespace, what an object that is listed already owns, and events.
+  - Looks at every kind that can be listed and deleted, custom ones included, so that nobody's object is overlooked
+    before a namespace is deleted.
+  - Leaves out what the cluster makes by itself in every namespace, what another object owns, and events.
 options:
   namespace:
     description: The namespace; one that does not exist holds nothing.
@@ -52,18 +57,17 @@ EVERYWHERE = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-
 PASSING = frozenset({"Event", "Lease", "PodMetrics"})
 
 
-def served(client):
-    """Each kind that can be listed and deleted in a namespace, once, in its preferred version."""
-    kinds = {}
+def served(client: Any) -> Iterable[Any]:
+    """Each kind that can be listed and deleted in a namespace, once: every version of it shows the same objects."""
+    kinds: dict[tuple[str, str], Any] = {}
     for found in client.resources.search(namespaced=True):
         verbs = found.verbs or ()
         if "list" in verbs and "delete" in verbs and found.kind not in PASSING and not found.kind.endswith("List"):
-            # `search` names the preferred version first
             kinds.setdefault((found.group, found.kind), found)
     return kinds.values()
 
 
-def main():
+def main() -> None:
     """Run the module."""
     module = AnsibleK8SModule(
         argument_spec={

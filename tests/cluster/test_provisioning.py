@@ -172,5 +172,5 @@ def test_a_namespace_of_somebody_else_is_refused(cluster: Cluster, api: client.A
 
 def test_a_cluster_that_does_not_answer_is_refused(cluster: Cluster) -> None:
     """One sentence, without a retry that takes minutes."""
-    with pytest.raises(UsageError, match="The cluster nowhere of .* can't be used"):
+    with pytest.raises(UsageError, match=r"The cluster nowhere of .* can't be used"):
         deploy(cluster.kubeconfig, "nowhere")
