@@ -4,7 +4,7 @@ Each size is a synthetic clean run, written to a temporary folder and judged by 
 counted. Seconds depend on the machine, so read the ratios: time against the size before it (10 where it grows
 linearly), and against a plain SHA-256 of the same files, which is the least that any check of evidence can cost.
 """
-# ruff: noqa: INP001, T201  # a script, which prints
+# ruff: noqa: T201  # a script, which prints
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from workloads.timeouts import KafkaTimeouts
+
 ClientSettings: TypeAlias = dict[str, str | int | float | bool]
 
 #: Of libpq: seconds to connect, milliseconds until sent data must be acknowledged, seconds between signs of life.
@@ -52,6 +54,8 @@ class AnalyticsSettings(BaseSettings):
     port: int = Field(default=8081, ge=0, le=65535)
     progress_seconds: float = Field(default=30.0, gt=0.0)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    max_poll_interval_ms: int = Field(default=120_000, ge=6000)
+    timeouts: KafkaTimeouts = Field(default_factory=KafkaTimeouts)
 
     @model_validator(mode="after")
     def _consistent(self) -> AnalyticsSettings:
@@ -85,10 +89,7 @@ class AnalyticsSettings(BaseSettings):
         """What every Kafka client of this program is told; each line differs from librdkafka's default for a reason."""
         return {
             "bootstrap.servers": self.bootstrap_servers,
-            "socket.timeout.ms": 6000,  # 60 s would wait a minute for an isolated broker
-            "socket.connection.setup.timeout.ms": 3000,
-            "reconnect.backoff.max.ms": 1000,
-            "topic.metadata.refresh.interval.ms": 30_000,
+            **self.timeouts.client(),
         }
 
     def consumer(self) -> ClientSettings:
@@ -102,7 +103,7 @@ class AnalyticsSettings(BaseSettings):
             "check.crcs": True,  # a record damaged on its way must not be stored as good
             "fetch.wait.max.ms": 100,
             "queued.max.messages.kbytes": 16_384,  # per partition: a burst must not fill the pod's memory
-            "max.poll.interval.ms": 120_000,
+            "max.poll.interval.ms": self.max_poll_interval_ms,
         }
         if self.group_protocol == "classic":
             found |= {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message as Delivered
 
     from workloads.etl.transform import Message
+    from workloads.timeouts import KafkaTimeouts
 
     Report: TypeAlias = Callable[[KafkaError | None, Delivered], None]
 
@@ -28,7 +29,7 @@ class KafkaUnusableError(RuntimeError):
     """Kafka can't be used; the message says why and what to do."""
 
 
-def settings(bootstrap_servers: str, delivery_seconds: float) -> dict[str, str | int | bool]:
+def settings(bootstrap_servers: str, delivery_seconds: float, timeouts: KafkaTimeouts) -> dict[str, str | int | bool]:
     """What librdkafka is told; each one named differs from its default for the reason given."""
     return {
         "bootstrap.servers": bootstrap_servers,
@@ -39,19 +40,23 @@ def settings(bootstrap_servers: str, delivery_seconds: float) -> dict[str, str |
         "linger.ms": 5,
         "partitioner": "murmur2_random",  # the same key lands where Java's clients would put it
         "delivery.timeout.ms": int(delivery_seconds * 1000),
-        "socket.timeout.ms": 6000,  # 60 s would hold a message behind an isolated broker for a minute
-        "socket.connection.setup.timeout.ms": 3000,
-        "reconnect.backoff.max.ms": 1000,
+        **timeouts.client(),
     }
 
 
-def connect(bootstrap_servers: str, topics: Iterable[str], start_seconds: float, delivery_seconds: float) -> Producer:
+def connect(
+    bootstrap_servers: str,
+    topics: Iterable[str],
+    start_seconds: float,
+    delivery_seconds: float,
+    timeouts: KafkaTimeouts,
+) -> Producer:
     """A producer whose brokers answered and have all these topics.
 
     Raises:
         KafkaUnusableError: No broker answers within `start_seconds`, or a topic is missing.
     """
-    producer = Producer(settings(bootstrap_servers, delivery_seconds), logger=logging.getLogger("librdkafka"))
+    producer = Producer(settings(bootstrap_servers, delivery_seconds, timeouts), logger=logging.getLogger("librdkafka"))
     try:
         present = producer.list_topics(timeout=start_seconds).topics
     except KafkaException as error:

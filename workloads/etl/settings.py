@@ -7,6 +7,8 @@ from pathlib import Path  # noqa: TC003  # pydantic reads the annotation at run 
 from pydantic import Field, HttpUrl
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from workloads.timeouts import KafkaTimeouts
+
 
 class EtlSettings(BaseSettings):
     """Everything that can be set; variables start with `ETL_`, but for `RUN_ID`."""
@@ -24,4 +26,5 @@ class EtlSettings(BaseSettings):
     retry_seconds: float = Field(default=120.0, gt=0.0)
     delivery_seconds: float = Field(default=120.0, ge=1.0)
     metrics_file: Path | None = None
+    timeouts: KafkaTimeouts = Field(default_factory=KafkaTimeouts)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

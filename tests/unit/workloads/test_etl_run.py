@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from workloads.etl import pipeline, produce
 from workloads.etl.extract import Feed, FeedError, retry_after
 from workloads.etl.summary import Summary
+from workloads.timeouts import KafkaTimeouts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,9 +227,9 @@ def test_a_delivery_that_fails_is_neither_produced_nor_forgotten() -> None:
 def test_kafka_that_does_not_answer_or_lacks_the_topic_is_one_sentence(brokers: tuple[Producer, str]) -> None:
     """Both are said before a row is read."""
     with pytest.raises(produce.KafkaUnusableError, match=r"127\.0\.0\.1:1 can't be reached .*\.$"):
-        produce.connect("127.0.0.1:1", ["commodity-prices"], 0.3, 1.0)
+        produce.connect("127.0.0.1:1", ["commodity-prices"], 0.3, 1.0, KafkaTimeouts())
     with pytest.raises(produce.KafkaUnusableError, match="has no topic absent: create it"):
-        produce.connect(brokers[1], ["absent"], 10.0, 1.0)
+        produce.connect(brokers[1], ["absent"], 10.0, 1.0, KafkaTimeouts())
 
 
 @pytest.mark.parametrize(
