@@ -1,4 +1,4 @@
-"""What every cluster needs in its API before it is of use: kubelet access, a StorageClass, DNS. Pure."""
+"""What every cluster needs in its API before it is of use: access for its own parts, a StorageClass, DNS. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assay.clusters import control_plane
+from assay.clusters import control_plane, node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,12 @@ def documents(
         name_servers: where DNS forwards what it does not know; none means it answers for the cluster only.
         nodes: how many nodes there are: DNS runs twice if there is more than one.
     """
-    return [_kubelet_access(), *_storage(prepared), *_dns(addresses, prepared, name_servers, min(nodes, 2))]
+    return [
+        *_policy_access(),
+        _kubelet_access(),
+        *_storage(prepared),
+        *_dns(addresses, prepared, name_servers, min(nodes, 2)),
+    ]
 
 
 def _labels(name: str) -> dict[str, str]:
@@ -47,6 +52,28 @@ def _kubelet_access() -> dict[str, Any]:
         },
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": control_plane.KUBELET_CLIENT}],
     }
+
+
+def _policy_access() -> list[dict[str, Any]]:
+    """The policy engine reads what policies are about, and nothing else."""
+    name = "assay-network-policy"
+    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name, "labels": _labels(name)}}
+    return [
+        {
+            **head,
+            "kind": "ClusterRole",
+            "rules": [
+                {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list", "watch"]},
+                {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list", "watch"]},
+            ],
+        },
+        {
+            **head,
+            "kind": "ClusterRoleBinding",
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": node.POLICY_USER}],
+        },
+    ]
 
 
 def _storage(prepared: Prepared) -> list[dict[str, Any]]:

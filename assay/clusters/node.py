@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from assay.clusters.prepared import Prepared
     from assay.clusters.state import Record, State
 
+POLICY_USER = "assay:network-policy"
+"""As whom the nodes' policy engines ask the API server; see `addons` for what that user may."""
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
 OWN_FOLDERS = {
@@ -119,6 +121,7 @@ class Node:
         for user, identity in {
             "kubelet": authority.issue(f"system:node:{self.name}", ["system:nodes"]),
             "kube-proxy": authority.issue("system:kube-proxy"),
+            "network-policy": authority.issue(POLICY_USER),
         }.items():
             document = kubeconfig.for_identity(
                 self.record.name, self.addresses.api_url, authority.identity.certificate, identity
@@ -175,7 +178,11 @@ class Node:
             ),
         ]
         if prepared.has("network-policy"):
-            arguments = [f"--kubeconfig={self.folder / 'kubelet.kubeconfig'}", f"--node-name={self.name}"]
+            arguments = [
+                f"--kubeconfig={self.folder / 'network-policy.kubeconfig'}",
+                f"--node-name={self.name}",
+                f"--pod-range={self.addresses.pods(self.number)}",
+            ]
             programs.append(
                 program("network-policy", prepared.component("network-policy"), [networked, api], arguments)
             )
