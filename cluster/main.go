@@ -1,8 +1,8 @@
 // Command assay-cluster is every component of the embedded Kubernetes in one
 // multi-call binary: the name it is called by (a symlink) chooses the component.
 //
-// All but volume-provisioner are upstream's own, and nothing here changes what
-// they do.
+// All but network-policy and volume-provisioner are upstream's own, and nothing
+// here changes what they do.
 package main
 
 import (
@@ -22,6 +22,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"assay.dev/cluster/component"
+	"assay.dev/cluster/policy"
 	"assay.dev/cluster/volumes"
 )
 
@@ -35,6 +36,7 @@ func main() {
 		"kube-scheduler":          command(func() *cobra.Command { return kubescheduler.NewSchedulerCommand() }),
 		// The kubelet sets its signal context up itself; a second one panics.
 		"kubelet":            command(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
+		"network-policy":     command(policy.NewCommand),
 		"volume-provisioner": command(volumes.NewProvisionerCommand),
 	}
 	os.Exit(components.Run(os.Args, os.Stdout, os.Stderr))
