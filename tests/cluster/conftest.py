@@ -126,6 +126,12 @@ class Pods:
         return str(printed).strip()
 
 
+@pytest.fixture(scope="session")
+def new_pods(cluster: EmbeddedCluster) -> Callable[[], Pods]:
+    """Make pods in a namespace of their own, which whoever asks for them removes."""
+    return lambda: Pods(cluster.kubeconfig)
+
+
 @pytest.fixture
 def pods(cluster: EmbeddedCluster) -> Iterator[Pods]:
     """Pods in a namespace of this test alone."""
