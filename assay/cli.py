@@ -331,3 +331,7 @@ def main() -> None:
 
 def _say(error: AssayError) -> None:
     PROGRESS.print(f"assay: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -50,10 +50,10 @@ def run_etl(platform: Platform, run: Run, phases: Phases) -> None:
     bootstrap = platform.bootstrap()
     admin = Admin(bootstrap)
     before = {topic: admin.watermarks(topic) for topic in (TOPIC, REJECTS)}
+    served, real = etl.feed_counts(platform)  # a feed that is down is said now, not after the Job's retries
     phases.tell("a Job made from the CronJob")
     job = etl.start(platform, f"{ETL}-{run.manifest.run_id}"[:63])
     outcome = etl.wait(platform, job, ETL_SECONDS)
-    served, real = etl.feed_counts(platform)
     phases.tell("reading the topic and the rejects back")
     ranges = {
         fate: (

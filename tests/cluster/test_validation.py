@@ -1,0 +1,177 @@
+"""The commands as a person runs them: from a cluster to a verdict, and one clear sentence for what goes wrong.
+
+Each command is a process of its own; what it must leave alone, and what it must not leave behind, is looked for on the
+machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from kubernetes import client, config
+from leftovers import found_of, read_record
+
+from assay.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assay.clusters.embedded import EmbeddedCluster
+
+MESSAGES = 20_000
+
+
+def command(root: Path, *words: str) -> list[str]:
+    """The command line of `assay`, with clusters in `root`."""
+    return ["env", f"ASSAY_STATE={root}", sys.executable, "-m", "assay.cli", *words]
+
+
+def assay(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(command(root, *words), capture_output=True, text=True, check=False, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def validated(cluster: EmbeddedCluster, clusters_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The evidence folder of one whole validation on the session's cluster, which passed."""
+    folder = tmp_path_factory.mktemp("runs") / "validated"
+    done = assay(
+        clusters_root, "validate", "--name", cluster.name, "--messages", str(MESSAGES), "--folder", str(folder)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_everything_is_accounted_for(validated: Path) -> None:
+    """The verdict is pass, and it is about what was asked for: each message, each row, each replica."""
+    verdict = json.loads((validated / "verdict.json").read_text())
+    manifest = json.loads((validated / "manifest.json").read_text())
+    assert verdict["verdict"] == "pass"
+    assert sum(one["end"] - one["start"] for one in manifest["partitions"]) == MESSAGES
+    assert manifest["etl"]["real_rows"] == 18_402
+    assert manifest["etl"]["extracted"] == manifest["etl"]["produced"] + manifest["etl"]["rejected"]
+    assert sorted(one["partitions"] for one in manifest["replicas"]) == [[0], [1], [2]]
+    assert {check["verdict"] for check in manifest["preflight"]} == {"pass"}
+    assert (validated / "report.html").stat().st_size > 10_000
+
+
+def test_the_verdict_is_the_same_offline(validated: Path, clusters_root: Path) -> None:
+    """`assay report` on the folder alone writes the same verdict, byte for byte."""
+    before = (validated / "verdict.json").read_bytes()
+    (validated / "verdict.json").unlink()
+    assert assay(clusters_root, "report", str(validated)).returncode == 0
+    assert (validated / "verdict.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("validated")
+def test_load_and_drain_are_commands_of_their_own(
+    cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path
+) -> None:
+    """Load, drain and judge one after another account for each message; without an ETL run that is not yet a pass."""
+    folder = tmp_path / "steps"
+    where = ["--name", cluster.name]
+    loaded = assay(clusters_root, "load", *where, "--messages", "3001", "--rate", "0", "--folder", str(folder))
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.strip() == str(folder)
+    assert assay(clusters_root, "drain", *where, str(folder)).returncode == 0
+    judged = assay(clusters_root, "judge", str(folder))
+    assert judged.returncode == 2, judged.stdout
+    assert "0 of 3,001 acknowledged messages are missing" in " ".join(judged.stdout.split())
+
+
+@pytest.fixture
+def without_feed(cluster: EmbeddedCluster) -> Iterator[None]:
+    """The feed is down for as long as this lasts."""
+    apps = client.AppsV1Api(config.new_client_from_config(str(cluster.kubeconfig), cluster.context))
+    core = client.CoreV1Api(apps.api_client)
+
+    def replicas(count: int) -> None:
+        apps.patch_namespaced_deployment_scale("commodity-feed", "production", {"spec": {"replicas": count}})
+        wait_until(
+            lambda: (
+                len(core.list_namespaced_pod("production", label_selector="app.kubernetes.io/component=feed").items)
+                == count
+            ),
+            60,
+            f"the feed does not have {count} pods",
+        )
+
+    replicas(0)
+    yield
+    replicas(1)
+
+
+@pytest.mark.usefixtures("validated", "without_feed")
+def test_a_feed_that_is_down_is_one_sentence(cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path) -> None:
+    """The ETL is not even started; what is missing is named, and where to look."""
+    done = assay(clusters_root, "etl", "--name", cluster.name, "--folder", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert "assay: The feed has no running pod in production" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["load", "--messages", "0"], 254, "0 is not in the range"),
+        (["load", "--rate", "-1"], 254, "-1.0 is not in the range"),
+        (["preflight", "--name", "absent"], 254, "There is no cluster 'absent' here"),
+        (["deploy", "--name", "{name}", "-e", "platform_bogus=1"], 254, "platform_bogus"),
+        (["deploy", "--name", "{name}", "-e", "platform_bogus"], 254, "is not NAME=VALUE"),
+        (["up", "--name", "other", "--range", "127.0.0.0/16"], 254, "127.0.0.0/16"),
+        (["up", "--name", "other", "--range", "{taken}"], 254, "{taken}"),
+        (["status", "--context", "nowhere", "--kubeconfig", "{kubeconfig}"], 254, "nowhere"),
+        (["judge", "/nonexistent"], 254, "is not a folder"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_makes_nothing(
+    cluster: EmbeddedCluster, clusters_root: Path, words: list[str], code: int, sentence: str
+) -> None:
+    """What is wrong is named; no cluster, no folder, no traceback."""
+    octet = read_record(cluster.kubeconfig.parent)["octet"]
+    known = {"name": cluster.name, "taken": f"10.{octet}.0.0/16", "kubeconfig": str(cluster.kubeconfig)}
+    before = {path.name for path in clusters_root.iterdir()}
+    done = assay(clusters_root, *(word.format(**known) for word in words))
+    assert done.returncode == code, done.stdout + done.stderr
+    assert sentence.format(**known) in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in clusters_root.iterdir()} == before
+
+
+@pytest.mark.parametrize("moment", ["deploy", "preflight"])
+def test_down_after_a_killed_validation_leaves_nothing(clusters_root: Path, tmp_path: Path, moment: str) -> None:
+    """`assay validate` gets SIGKILL while it provisions, or later; `assay down` removes everything it had made."""
+    name, folder = f"{moment}-{os.getpid()}", tmp_path / "run"
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        running = subprocess.Popen(
+            command(clusters_root, "validate", "--name", name, "--nodes", "3", "--folder", str(folder)),
+            stdout=output,
+            stderr=output,
+        )
+    before = {"deploy": "✓ up", "preflight": "✓ deploy"}[moment]
+    wait_until(
+        lambda: before in log.read_text() or running.poll() is not None, 400, f"it never said {before}", every=0.1
+    )
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert before in log.read_text(), log.read_text()
+    record = read_record(clusters_root / name)
+    assert found_of(clusters_root / name, record)["processes"]
+    assert assay(clusters_root, "down", "--name", name).returncode == 0
+    left = found_of(clusters_root / name, record)
+    assert not any(left.values()), left
+    wait_until(lambda: not _orphans(str(clusters_root / name)), 30, "a playbook of the killed run is still running")
+
+
+def _orphans(mark: str) -> list[str]:
+    """Processes whose environment or command line names the cluster's folder: what a killed command had started."""
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in listing if mark in line]
