@@ -1,4 +1,4 @@
-"""The commands over clusters, as plain functions: up, status, down, and the cluster that a run shall use."""
+"""The cluster that a command or a run is about, from what the user asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from assay.clusters.cluster import Cluster, ClusterStatus, Report
+    from assay.clusters.cluster import Cluster, Report
 
 
 def describe(
@@ -65,43 +65,6 @@ def describe(
             from assay.clusters.docker import DockerCluster  # noqa: PLC0415  # slow to import
 
             return DockerCluster(kind, name, nodes=count, report=report)
-
-
-def up(cluster: Cluster) -> ClusterStatus:
-    """Make the cluster, or find it there, and say how it is.
-
-    Raises:
-        UsageError: it can't be made here or as asked.
-        ClusterError: it was begun and did not get there.
-    """
-    cluster.create()
-    return cluster.status()
-
-
-def status(name: str = state.DEFAULT_NAME) -> ClusterStatus:
-    """The cluster of this name as it is now; it may be absent."""
-    record = state.State(state.root() / state.checked_name(name)).record()
-    return describe(name, asked=record.kind if record is not None else "embedded").status()
-
-
-def down(name: str = state.DEFAULT_NAME, report: Report = lambda _line: None) -> bool:
-    """Remove the cluster of this name.
-
-    Returns:
-        Whether there was one.
-
-    Raises:
-        UsageError: we may not, or it is being made or removed right now.
-        ClusterError: something of it could not be removed.
-    """
-    record = state.State(state.root() / state.checked_name(name)).record()
-    describe(name, asked=record.kind if record is not None else "embedded", report=report).delete()
-    return record is not None
-
-
-def all_clusters() -> tuple[ClusterStatus, ...]:
-    """Every cluster below the state root as it is now, by name."""
-    return tuple(status(record.name) for record in state.existing(state.root()))
 
 
 def _facts(context: str | None) -> choose.Facts:
