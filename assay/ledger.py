@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -109,6 +109,53 @@ ETL: Final = pa.schema(
         pa.field("offset", pa.int64(), nullable=False),
     ]
 )
+#: One row a partition of an event that a consumer logged of itself, in the order of its log.
+#: `n` numbers the events of one instance (one process) densely from 0, so that a missing line is noticed; `at_ns` is
+#: the instance's own monotonic clock, `seen_ns` the observer's when the line arrived (null: read afterwards).
+#: Offsets are half-open ranges [first, next): what was polled, written (to the sink or the dead letters) or committed;
+#: of an assignment, `next` is the offset it starts at. An event that names no partition has one row, with nulls.
+EVENTS: Final = pa.schema(
+    [
+        pa.field("instance", _NAME, nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+        # started | assigned | revoked | lost | polled | written | committed | stopped
+        pa.field("kind", _NAME, nullable=False),
+        pa.field("partition", pa.int32()),
+        pa.field("first", pa.int64()),
+        pa.field("next", pa.int64()),
+        pa.field("records", pa.int64()),
+        pa.field("at_ns", pa.int64(), nullable=False),
+        pa.field("seen_ns", pa.int64()),
+    ]
+)
+#: One row a step of a fault, from one observer's clock: asked for, seen to bite, heal asked for, seen healed, failed.
+FAULTS: Final = pa.schema(
+    [
+        pa.field("at_ns", pa.int64(), nullable=False),
+        pa.field("fault", _NAME, nullable=False),  # one injection's own name, such as broker-sigkill-1
+        pa.field("kind", _NAME, nullable=False),  # what is done, such as broker-sigkill
+        pa.field("target", _NAME, nullable=False),  # to whom, such as pod/kafka-1
+        pa.field("step", _NAME, nullable=False),  # inject-asked | bites | heal-asked | healed | failed
+        pa.field("detail", pa.string()),
+    ]
+)
+#: One row a change of a partition's leader or of its in-sync replicas, as the brokers tell it; the first is the start.
+LEADERS: Final = pa.schema(
+    [
+        pa.field("at_ns", pa.int64(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("leader", pa.int32()),  # null: nobody leads
+        pa.field("in_sync", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+#: One row a dead letter: the place in the topic of the message that it is about.
+DEADLETTERS: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("reason", _NAME),
+    ]
+)
 SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "attempts": ATTEMPTS,
     "outcomes": OUTCOMES,
@@ -116,6 +163,10 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "sink": SINK,
     "lag": LAG,
     "etl": ETL,
+    "events": EVENTS,
+    "faults": FAULTS,
+    "leaders": LEADERS,
+    "deadletters": DEADLETTERS,
 }
 
 
@@ -130,7 +181,7 @@ class Recorded:
 
     Attributes:
         table: All rows that could be read; schema as in `SCHEMAS[kind]`.
-        kind: `attempts`, `outcomes`, `log`, `sink`, `lag` or `etl`.
+        kind: One of `SCHEMAS`.
         producer: The producer whose ledger it is; empty for ledgers of other kinds.
         complete: False when the file has no end mark: its writer did not close it, and the tail may be missing.
     """

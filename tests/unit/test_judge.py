@@ -98,7 +98,7 @@ def test_a_torn_manifest(folder: Path, keep: int) -> None:
 def test_another_schema_version(folder: Path) -> None:
     """Unknown, and it says which release to use."""
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 9'))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 9'))
     judgement = judge.judge(folder)
     assert judgement.verdict is Verdict.UNKNOWN
     assert "schema version 9" in reason(judgement)

@@ -134,10 +134,10 @@ def test_a_missing_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "schema", "reason"),
     [
-        ({"assay.kind": "lag", "assay.schema_version": "2"}, ledger.LAG, "schema version 2"),
-        ({"assay.kind": "gossip", "assay.schema_version": "1"}, ledger.LAG, "gossip"),
+        ({"assay.kind": "lag", "assay.schema_version": "1"}, ledger.LAG, "schema version 1"),
+        ({"assay.kind": "gossip", "assay.schema_version": "2"}, ledger.LAG, "gossip"),
         ({}, ledger.LAG, "schema version none"),
-        ({"assay.kind": "log", "assay.schema_version": "1"}, ledger.LAG, "columns of a ledger of log"),
+        ({"assay.kind": "log", "assay.schema_version": "2"}, ledger.LAG, "columns of a ledger of log"),
     ],
 )
 def test_ledgers_that_this_release_does_not_know(

@@ -144,7 +144,7 @@ def test_junit(failing: Path) -> None:
 def test_verdict_json(failing: Path) -> None:
     """What a machine needs: version, run, verdict, exit code, findings with capped examples."""
     document = json.loads((failing / "verdict.json").read_text())
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert (document["run_id"], document["verdict"], document["exit_code"]) == ("run-1", "fail", 1)
     lost = next(found for found in document["findings"] if found["check"] == "lost")
     assert lost["total"] == 12
