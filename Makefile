@@ -28,7 +28,7 @@ test: install
 # Raise the locked versions within pyproject.toml's bounds.
 lock: install
 	$(VENV)/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --quiet \
-		--group test --group quality --group tool --group workloads pyproject.toml -o $(LOCK)
+		--extra dask --group test --group quality --group tool --group workloads pyproject.toml -o $(LOCK)
 	$(VENV)/bin/uv pip compile --upgrade --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
 		--no-header --quiet --group pyproject.toml:workloads -o workloads/requirements.txt
 	echo uv | $(VENV)/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

@@ -252,27 +252,38 @@ def drain(target: Target, folder: Path) -> Verdict:
     return Verdict.PASS if run.manifest.drained else Verdict.UNKNOWN
 
 
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say who does the judge's work."""
+    processes = click.option("--processes", type=click.IntRange(1), help="Default: one a processor.")
+    dask = click.option("--dask", metavar="ADDRESS", help="A Dask scheduler instead, such as tcp://10.0.0.5:8786.")
+    return processes(dask(command))
+
+
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def judge(folder: Path) -> Verdict:
+@engine_options
+def judge(folder: Path, processes: int | None, dask: str | None) -> Verdict:
     """Compute the verdict of a run's evidence, offline; writes verdict.json into FOLDER."""
     from assay import report as reports  # noqa: PLC0415  # see above
-    from assay.judge import judge as judged  # noqa: PLC0415  # see above
+    from assay.engine import engine  # noqa: PLC0415  # see above
 
-    judgement = judged(folder)
+    with engine(processes, dask) as workers:
+        judgement, _ = reports.judged(folder, workers)
     reports.summary(judgement, OUT)
     return judgement.verdict
 
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> Verdict:
+@engine_options
+def report(folder: Path, processes: int | None, dask: str | None) -> Verdict:
     """Judge a run's evidence and write verdict.json, report.html and junit.xml into FOLDER."""
     from assay import report as reports  # noqa: PLC0415  # see above
-    from assay.judge import judge as judged  # noqa: PLC0415  # see above
+    from assay.engine import engine  # noqa: PLC0415  # see above
 
-    judgement = judged(folder)
-    for path in reports.write(folder, judgement):
+    with engine(processes, dask) as workers:
+        judgement, written = reports.judged(folder, workers)
+    for path in [*written, *reports.write(folder, judgement)]:
         OUT.print(str(path), highlight=False, soft_wrap=True)
     return judgement.verdict
 

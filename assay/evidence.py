@@ -7,20 +7,20 @@ what was recorded is left out, so that nothing is concluded from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from assay import ledger, manifest
+from assay import ledger, manifest, sealed
+from assay.engine import Inline
 from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assay.ledger import Recorded
+    from assay.engine import Engine
+    from assay.ledger import Ledger
     from assay.manifest import Manifest
-
-#: How ledgers' file names end; what they hold is said inside.
-SUFFIX: Final = ".arrows"
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Evidence:
     """
 
     manifest: Manifest | None
-    ledgers: tuple[Recorded, ...]
+    ledgers: tuple[Ledger, ...]
     problems: tuple[tuple[str, str], ...]
     files: int = 0
 
 
-def load(folder: Path) -> Evidence:
-    """Load a run's folder.
+def load(folder: Path, engine: Engine | None = None) -> Evidence:
+    """Load a run's folder; ledgers are opened and checked, not read.
 
     Raises:
         UsageError: There is no such folder.
@@ -54,15 +54,23 @@ def load(folder: Path) -> Evidence:
         return Evidence(None, (), ((manifest.MANIFEST, str(error)),))
     problems: list[tuple[str, str]] = []
     changed = set()
-    for name, recorded in sorted(document.files.items()):
-        problem = _compare(folder, name, recorded)
+    if document.files and manifest.seal_of(document) != document.seal:
+        problems.append((manifest.MANIFEST, "is not what was sealed: it was changed after the run"))
+    files = sorted(document.files.items())
+    for (name, _), problem in zip(files, (engine or Inline()).map(partial(_compare, folder), files), strict=True):
         if problem:
             changed.add(name)
             problems.append((name, problem))
     if not document.files:
         problems.append((manifest.MANIFEST, "has no hashes: the run ended before its evidence was sealed"))
-    ledgers = []
-    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+    ledgers = _ledgers(folder, document, changed, problems)
+    return Evidence(document, tuple(ledgers), tuple(problems), len(document.files))
+
+
+def _ledgers(folder: Path, document: Manifest, changed: set[str], problems: list[tuple[str, str]]) -> list[Ledger]:
+    """The ledgers that can be trusted and opened; what is wrong with others is added to the problems."""
+    ledgers: list[Ledger] = []
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in {sealed.SEALED, sealed.STREAM}):
         name = path.relative_to(folder).as_posix()
         if name in changed or path.relative_to(folder).parts[0] in manifest.DERIVED:
             continue
@@ -70,14 +78,15 @@ def load(folder: Path) -> Evidence:
             problems.append((name, "is not in the manifest: it was left out"))
             continue
         try:
-            ledgers.append(ledger.read(path))
+            ledgers.append(sealed.read(path) if path.suffix == sealed.SEALED else ledger.read(path))
         except AssayError as error:
             problems.append((name, str(error)))
-    return Evidence(document, tuple(ledgers), tuple(problems), len(document.files))
+    return ledgers
 
 
-def _compare(folder: Path, name: str, recorded: manifest.File) -> str:
+def _compare(folder: Path, entry: tuple[str, manifest.File]) -> str:
     """What is wrong with one file of evidence; empty if nothing is."""
+    name, recorded = entry
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts:
         return "lies outside the folder: it was left out"

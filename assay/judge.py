@@ -6,19 +6,32 @@ reason, and the others go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assay import evidence
 from assay.checks import CHECKS, History, UndecidedError
+from assay.checks.causes import traced
+from assay.checks.context import placed
+from assay.checks.examine import Failure, countable, examine, pieces
 from assay.checks.finding import counted, finding
+from assay.checks.survey import SHARD_ROWS
+from assay.checks.tally import Tally
+from assay.checks.timeline import Timeline
 from assay.checks.vacuity import preflight
+from assay.engine import Inline
+from assay.ledger import Recorded
 from assay.verdict import Finding, Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pyarrow as pa
+
+    from assay.checks import Check
+    from assay.engine import Engine
     from assay.evidence import Evidence
     from assay.manifest import Manifest
 
@@ -32,12 +45,14 @@ class Judgement:
         findings: One a check, in the order of the report.
         manifest: The run's manifest; None if it could not be read.
         history: What the checks saw, for plots; None if there is no manifest.
+        timeline: How the load went over time (see `assay.checks.timeline`), for plots.
     """
 
     verdict: Verdict
     findings: tuple[Finding, ...]
     manifest: Manifest | None
     history: History | None
+    timeline: Tally
 
     @property
     def sentence(self) -> str:
@@ -58,41 +73,93 @@ class Judgement:
         return self.verdict.exit_code
 
 
-def judge(folder: Path) -> Judgement:
+def judge(
+    folder: Path,
+    engine: Engine | None = None,
+    on_offenders: Callable[[str, pa.Table], None] = lambda *_: None,
+    shard_rows: int = SHARD_ROWS,
+) -> Judgement:
     """Judge a run's folder; nothing is written (`assay.report` does).
+
+    Args:
+        folder: The evidence.
+        engine: Who does the work; this process by default.
+        on_offenders: Is told all offenders of a check (its name), in their order, some rows at a time: a finding holds
+            only the first few of them.
+        shard_rows: About how many sends, or places, are looked at together.
 
     Raises:
         UsageError: There is no such folder.
     """
-    return consider(evidence.load(folder))
+    engine = engine or Inline()
+    return consider(evidence.load(folder, engine), engine, on_offenders, shard_rows)
 
 
-def consider(loaded: Evidence) -> Judgement:
-    """All checks on loaded evidence, and the verdict."""
+def consider(
+    loaded: Evidence,
+    engine: Engine | None = None,
+    on_offenders: Callable[[str, pa.Table], None] = lambda *_: None,
+    shard_rows: int = SHARD_ROWS,
+) -> Judgement:
+    """All checks on loaded evidence, and the verdict; arguments as of `judge`."""
     integrity = _integrity(loaded)
     if loaded.manifest is None:
-        return Judgement(worst([integrity.verdict]), (integrity,), None, None)
-    history = History(loaded.manifest, loaded.ledgers)
-    findings = [
-        integrity,
-        *(_careful(name, check, history) for name, check in CHECKS.items()),
-        *preflight(history),
-    ]
-    return Judgement(worst(found.verdict for found in findings), tuple(findings), loaded.manifest, history)
+        return Judgement(worst([integrity.verdict]), (integrity,), None, None, Tally())
+    history = History(loaded.manifest, loaded.ledgers, shard_rows)
+    if any(isinstance(ledger, Recorded) for ledger in loaded.ledgers):
+        engine = Inline()  # what is in this process's memory is not handed around
+    totals, failures = _count(history, engine or Inline(), on_offenders)
+    findings = [integrity]
+    for name, check in CHECKS.items():
+        found = _conclude(check, totals[name], failures.get(name), history)
+        if found.listing is not None:
+            on_offenders(name, found.listing)
+        findings.append(found)
+    findings += preflight(history)
+    return Judgement(
+        worst(found.verdict for found in findings), tuple(findings), loaded.manifest, history, totals[Timeline.name]
+    )
 
 
-def _careful(name: str, check: Callable[[History], Finding], history: History) -> Finding:
+def _count(
+    history: History, engine: Engine, on_offenders: Callable[[str, pa.Table], None]
+) -> tuple[dict[str, Tally], dict[str, Failure]]:
+    """Each check's sum over all pieces, and why some could not be counted."""
+    totals = dict.fromkeys([*CHECKS, Timeline.name], Tally())
+    history.survey(engine)
+    able, lacking = countable(CHECKS.values(), history)
+    failures = {name: Failure(reason, crashed=False) for name, reason in lacking.items()}
+    for tallies in engine.map(partial(examine, history, able), pieces(history)):
+        for name, tally in tallies.items():
+            if isinstance(tally, Failure):
+                failures.setdefault(name, tally)
+                continue
+            if tally.rows is not None:
+                on_offenders(name, tally.rows)
+            totals[name] += tally
+    return totals, failures
+
+
+def _conclude(check: Check, tally: Tally, failure: Failure | None, history: History) -> Finding:
     try:
-        return check(history)
+        if failure is None:
+            found = check.conclude(tally, history)
+            return replace(placed(found, history), cause=traced(found, history.manifest.settings))
     except UndecidedError as reason:
-        return finding(name, Verdict.UNKNOWN, f"This could not be checked: {reason}.")
+        failure = Failure(str(reason), crashed=False)
     except Exception as error:  # noqa: BLE001  # whatever a check dies of, the others are made, and it is unknown
-        return finding(name, Verdict.UNKNOWN, f"The check itself crashed ({type(error).__name__}: {error}).")
+        failure = Failure(f"{type(error).__name__}: {error}", crashed=True)
+    text = (
+        f"The check itself crashed ({failure.reason})."
+        if failure.crashed
+        else f"This could not be checked: {failure.reason}."
+    )
+    return finding(check.name, Verdict.UNKNOWN, text)
 
 
 def _integrity(loaded: Evidence) -> Finding:
     """Every file of evidence is there and is what was recorded, by size and SHA-256."""
-    listing = {"file": [name for name, _ in loaded.problems], "problem": [problem for _, problem in loaded.problems]}
+    late = {"file": [name for name, _ in loaded.problems], "problem": [problem for _, problem in loaded.problems]}
     if not loaded.problems:
         text = f"{counted(loaded.files, 'file')} of evidence are what the manifest says."
         return finding("evidence", Verdict.PASS, text, {"files": loaded.files})
@@ -104,4 +171,4 @@ def _integrity(loaded: Evidence) -> Finding:
     )
     more = len(loaded.problems) - 1
     text = text.rstrip(".") + (f"; and {counted(more, 'more problem')}." if more else ".")
-    return finding("evidence", Verdict.UNKNOWN, text, {"files": loaded.files, "problems": more + 1}, listing)
+    return finding("evidence", Verdict.UNKNOWN, text, {"files": loaded.files, "problems": more + 1}, late=late)

@@ -15,16 +15,17 @@ with no outcome is an `unknown` send: neither loss nor proof (Jepsen's `info`).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assay.errors import AssayError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -175,21 +176,67 @@ def payload_hash(value: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "big")
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A ledger read back.
+#: Rows that are read at once. A ledger of any length is looked at in chunks of so many, so memory is bounded.
+CHUNK_ROWS: Final = 131_072
+
+
+class Ledger(ABC):
+    """A ledger that is looked at chunk by chunk, whether it is in memory (`Recorded`) or in a sealed file.
 
     Attributes:
-        table: All rows that could be read; schema as in `SCHEMAS[kind]`.
         kind: One of `SCHEMAS`.
         producer: The producer whose ledger it is; empty for ledgers of other kinds.
-        complete: False when the file has no end mark: its writer did not close it, and the tail may be missing.
+        complete: False when the file had no end mark: its writer did not close it, and the tail may be missing.
+        rows: How many rows there are.
     """
 
-    table: pa.Table
-    kind: str
-    producer: str
-    complete: bool
+    def __init__(self, kind: str, producer: str, rows: int, *, complete: bool) -> None:
+        """Say what it is."""
+        self.kind = kind
+        self.producer = producer
+        self.rows = rows
+        self.complete = complete
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are; each has `CHUNK_ROWS` rows, the last one at least one."""
+        return -(-self.rows // CHUNK_ROWS)
+
+    @abstractmethod
+    def chunk(self, index: int, columns: Sequence[str]) -> pa.Table:
+        """The rows of one chunk, with these columns."""
+
+    @abstractmethod
+    def bounds(self, column: str) -> list[tuple[int, int] | None]:
+        """The least and the greatest value of a column of numbers in each chunk; None where all are null."""
+
+    def whole(self) -> pa.Table:
+        """All rows: for the kinds that stay small."""
+        columns = SCHEMAS[self.kind].names
+        parts = [self.chunk(index, columns) for index in range(self.chunks)]
+        return pa.concat_tables(parts) if parts else SCHEMAS[self.kind].empty_table()
+
+
+class Recorded(Ledger):
+    """A ledger in memory.
+
+    Attributes:
+        table: Its rows, as the schema of its kind has them.
+    """
+
+    def __init__(self, table: pa.Table, kind: str, producer: str, *, complete: bool) -> None:
+        """Hold a table."""
+        super().__init__(kind, producer, table.num_rows, complete=complete)
+        self.table = table
+
+    def chunk(self, index: int, columns: Sequence[str]) -> pa.Table:
+        """The rows of one chunk, with these columns."""
+        return self.table.select(list(columns)).slice(index * CHUNK_ROWS, CHUNK_ROWS)
+
+    def bounds(self, column: str) -> list[tuple[int, int] | None]:
+        """The least and the greatest value of a column of numbers in each chunk."""
+        found = (pc.min_max(self.chunk(index, [column])[column]) for index in range(self.chunks))
+        return [(one["min"].as_py(), one["max"].as_py()) if one["min"].is_valid else None for one in found]
 
 
 class LedgerWriter:
@@ -243,22 +290,70 @@ class LedgerWriter:
             self._file.close()
 
 
+class Stream:
+    """A ledger's file as it was written, read batch by batch as far as it goes.
+
+    Attributes:
+        kind: One of `SCHEMAS`.
+        producer: The producer whose ledger it is, or nothing.
+        schema: The file's schema.
+        complete: Whether the end mark was seen; known once all batches have been taken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and read what it says of itself.
+
+        Raises:
+            AssayError: The file is missing, is no ledger, or is of a schema version that this release does not know.
+        """
+        try:
+            self._source = pa.memory_map(str(path))
+            self._reader = pa.ipc.open_stream(self._source)
+        except FileNotFoundError:
+            raise AssayError(f"The ledger {path} is missing: the evidence folder is not whole.") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise AssayError(f"The file {path} is not a readable ledger ({error}): the evidence is damaged.") from None
+        self.schema = self._reader.schema
+        self.kind, self.producer = identity(path, self.schema)
+        self.complete = False
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """The batches, up to the end mark or to where the file is torn."""
+        try:
+            while True:
+                batch = self._reader.read_next_batch()
+                batch.validate(full=True)
+                yield batch
+        except StopIteration:
+            self.complete = self._has_end_mark()
+        except (pa.ArrowInvalid, OSError):
+            self.complete = False
+
+    def _has_end_mark(self) -> bool:
+        """Whether the file ends with an Arrow stream's end-of-stream marker (0xFFFFFFFF 0x00000000)."""
+        self._source.seek(max(0, self._source.size() - 8))
+        return bytes(self._source.read(8)) == b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
 def read(path: Path) -> Recorded:
-    """Read a ledger back, as far as it can be read.
+    """Read a ledger's stream back, as far as it can be read.
 
     Raises:
-        AssayError: The file is missing, is no ledger, or is of a schema version that this release does not know.
+        AssayError: As `Stream` does.
     """
-    batches: list[pa.RecordBatch] = []
-    complete = False
-    try:
-        source = pa.memory_map(str(path))
-        reader = pa.ipc.open_stream(source)
-    except FileNotFoundError:
-        raise AssayError(f"The ledger {path} is missing: the evidence folder is not whole.") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise AssayError(f"The file {path} is not a readable ledger ({error}): the evidence is damaged.") from None
-    metadata = {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
+    stream = Stream(path)
+    batches = list(stream)
+    table = pa.Table.from_batches(batches, schema=stream.schema).unify_dictionaries()
+    return Recorded(table, stream.kind, stream.producer, complete=stream.complete)
+
+
+def identity(path: Path, schema: pa.Schema) -> tuple[str, str]:
+    """The kind and the producer that a ledger's schema names.
+
+    Raises:
+        AssayError: It is of another version, of no known kind, or has other columns than its kind.
+    """
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     kind, version = metadata.get("assay.kind", ""), metadata.get("assay.schema_version", "none")
     if version != str(SCHEMA_VERSION):
         raise AssayError(
@@ -267,23 +362,6 @@ def read(path: Path) -> Recorded:
         )
     if kind not in SCHEMAS:
         raise AssayError(f"The ledger {path} is of the kind {kind or 'none'}, which this release does not know.")
-    if not reader.schema.equals(SCHEMAS[kind], check_metadata=False):
+    if not schema.equals(SCHEMAS[kind], check_metadata=False):
         raise AssayError(f"The ledger {path} does not have the columns of a ledger of {kind}: the evidence is damaged.")
-    try:
-        while True:
-            batch = reader.read_next_batch()
-            batch.validate(full=True)
-            batches.append(batch)
-    except StopIteration:
-        complete = _has_end_mark(source)
-    except (pa.ArrowInvalid, OSError):
-        complete = False
-    table = pa.Table.from_batches(batches, schema=reader.schema).unify_dictionaries()
-    return Recorded(table, kind, metadata.get("assay.producer", ""), complete)
-
-
-def _has_end_mark(source: pa.MemoryMappedFile) -> bool:
-    """Whether an Arrow stream ends with its end-of-stream marker (0xFFFFFFFF 0x00000000)."""
-    size = source.size()
-    source.seek(max(0, size - 8))
-    return bytes(source.read(8)) == b"\xff\xff\xff\xff\x00\x00\x00\x00"
+    return kind, metadata.get("assay.producer", "")

@@ -8,6 +8,7 @@ offline.
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,7 +41,7 @@ class Objectives(_Part):
         latency_p99_ms: From the intended send to the acknowledgement; None: measured, not judged.
         etl_records_per_second: The ETL's produce stage.
         replicas: Consumers that are ready and hold a partition.
-        sink_repeats: Rows of the sink that may repeat an offset; None: any number, delivery is at least once.
+        sink_repeats: Rows of the sink that may repeat an offset; None: any number, for delivery at least once.
     """
 
     throughput_per_second: float = 7000.0
@@ -50,7 +51,7 @@ class Objectives(_Part):
     latency_p99_ms: float | None = None
     etl_records_per_second: float = 7153.0
     replicas: int = 3
-    sink_repeats: int | None = None
+    sink_repeats: int | None = 0
 
 
 class Plan(_Part):
@@ -147,6 +148,7 @@ class Manifest(_Part):
     phases: dict[str, float] = Field(default_factory=dict)
     peak_memory_bytes: int | None = None
     files: dict[str, File] = Field(default_factory=dict)
+    seal: str = ""
 
     def write(self, folder: Path) -> None:
         """Write the manifest into `folder`, whole or not at all."""
@@ -154,6 +156,12 @@ class Manifest(_Part):
         draft = target.with_suffix(".draft")
         draft.write_text(self.model_dump_json(indent=2) + "\n")
         draft.replace(target)
+
+
+def seal_of(manifest: Manifest) -> str:
+    """SHA-256 (hexadecimal) over everything that a manifest says but this: noted elsewhere, it vouches for the run."""
+    text = json.dumps(manifest.model_dump(mode="json", exclude={"seal"}), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest(path: Path) -> File:

@@ -5,14 +5,15 @@ A run that is killed therefore leaves what it had recorded by then, and a manife
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from assay import manifest
-from assay.errors import UsageError
+from assay import manifest, sealed
+from assay.errors import AssayError, UsageError
 from assay.manifest import Manifest, Objectives, Plan
 
 #: Where runs go by default, below the working directory.
@@ -44,8 +45,15 @@ class Run:
         self.note(phases=self.manifest.phases | {name: round(value, 3) for name, value in seconds.items()})
 
     def seal(self) -> None:
-        """Write every file's hash into the manifest: from here on a changed byte is noticed."""
-        self.note(files=manifest.digests(self.folder))
+        """Rewrite the streams as sealed ledgers, and every file's hash into the manifest: a changed byte is noticed.
+
+        A stream that can't be read stays as it is, for the judge to say so.
+        """
+        for stream in sorted(self.folder.rglob(f"*{sealed.STREAM}")):
+            with contextlib.suppress(AssayError):
+                sealed.seal(stream)
+        self.note(files=manifest.digests(self.folder), seal="")
+        self.note(seal=manifest.seal_of(self.manifest))
 
 
 def default() -> Path:

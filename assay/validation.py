@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay import report, run, stages
+from assay import engine, report, run, stages
 from assay.deploy import deploy
 from assay.errors import AssayError
-from assay.judge import judge
 from assay.manifest import Objectives
 from assay.memory import PeakMemory
 from assay.platform import Platform
@@ -52,8 +51,8 @@ def validate(target: Target, plan: Plan, folder: Path | None, *, keep: bool, con
                 console.print(f"assay: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
                 recorded.note(stopped=str(error))
             stages.seal(recorded, phases, memory.bytes)
-        with phases.phase("judge"):
-            judgement = judge(folder)
+        with phases.phase("judge"), engine.local() as workers:
+            judgement, _ = report.judged(folder, workers)
         with phases.phase("report"):
             report.write(folder, judgement)
         report.summary(judgement, out)

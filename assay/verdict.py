@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 EXIT_USAGE: Final = 254
 EXIT_CRASH: Final = 255
@@ -46,7 +46,9 @@ class Finding:
         measured: The figures themselves, by name; units are in the names (`_seconds`, `_ms`, `_per_second`).
         examples: Some offending records, capped by the check; each a flat mapping of plain values.
         total: How many offending records there are in all, capped or not.
-        listing: All of them, as columns of one length; kept beside the verdict, not in it.
+        places: Offending records gathered by producer and partition, capped: how many, and from where to where.
+        cause: What usually makes such a thing, and what here speaks for it; empty where nothing is wrong.
+        listing: The offenders that only the conclusion has (an Arrow table), on their way into the full list.
     """
 
     check: str
@@ -55,7 +57,9 @@ class Finding:
     measured: Mapping[str, float | int | str] = field(default_factory=dict)
     examples: tuple[Mapping[str, float | int | str], ...] = ()
     total: int = 0
-    listing: Mapping[str, Sequence[float | int | str]] = field(default_factory=dict, repr=False, compare=False)
+    places: tuple[Mapping[str, float | int | str], ...] = ()
+    cause: str = ""
+    listing: Any = field(default=None, repr=False, compare=False)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

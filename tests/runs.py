@@ -6,21 +6,27 @@ history or the folder; what it doesn't change stays clean, so a finding can only
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from assay import manifest as manifests
-from assay.checks import CHECKS, History, UndecidedError
-from assay.checks.vacuity import preflight
+from assay import judge
+from assay import run as recording
+from assay.checks import History
+from assay.checks.survey import SHARD_ROWS
+from assay.evidence import Evidence
 from assay.ledger import SCHEMA_VERSION, SCHEMAS, LedgerWriter, Outcome, Recorded
 from assay.manifest import Manifest
 from assay.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from assay.judge import Judgement
 
 RUN, ETL, START = "run-1", "etl-1", 100
 MILLISECOND = 1_000_000
@@ -32,11 +38,15 @@ class Run:
     """A clean run of `messages` sends by two producers over three partitions, after one ETL run of three rows.
 
     Message n of producer p has hash 1000 * p + n, goes to partition n % 3, is sent at n ms and acknowledged 5 ms later;
-    this run's records start at offset 100 of each partition.
+    this run's records start at offset 100 of each partition. Each partition has a consumer of its own, which reads,
+    writes and commits it in two goes; their events follow from the rest of the story unless `events` is set.
     """
 
     def __init__(self, messages: int = 12, partitions: int = 3, producers: int = 2) -> None:
         """Tell the clean story."""
+        self.events: list[Row] | None = None
+        self.faults: list[Row] = []
+        self.deadletters: list[Row] = []
         self.attempts: dict[str, list[Row]] = {}
         self.outcomes: dict[str, list[Row]] = {}
         self.log: list[Row] = []
@@ -185,6 +195,23 @@ class Run:
         given["committed"] -= 1
         return row
 
+    def told(self) -> list[Row]:
+        """What the consumers say of themselves: each partition read, written and committed in two goes."""
+        rows: list[Row] = []
+        for given in self.manifest["partitions"]:
+            number, committed = given["partition"], given["committed"]
+            places = [row["offset"] for row in self.log if row["partition"] == number]
+            if committed is None or not places:
+                continue
+            start = min([START, *places])
+            middle = (start + committed) // 2
+            steps: list[tuple[str, int | None, int | None]] = [("assigned", None, start)]
+            for first, after in ((start, middle), (middle, committed)):
+                steps += [(kind, first, after) for kind in ("polled", "written", "committed")]
+            rows.append(_event(number, 0, ("started", None, None)) | {"partition": None})
+            rows += [_event(number, n, step) for n, step in enumerate(steps, start=1)]
+        return rows
+
     def ledgers(self) -> list[Recorded]:
         """The ledgers in memory."""
         return [
@@ -192,42 +219,57 @@ class Run:
             for kind, producer, rows in self._all()
         ]
 
+    def judged(self, shard_rows: int = SHARD_ROWS) -> Judgement:
+        """What the judge says of it, evidence in memory and beyond doubt."""
+        loaded = Evidence(Manifest.model_validate(self.manifest), tuple(self.ledgers()), ())
+        return judge.consider(loaded, shard_rows=shard_rows)
+
     def history(self) -> History:
         """The run as checks see it."""
         return History(Manifest.model_validate(self.manifest), self.ledgers())
 
     def finding(self, check: str) -> Finding:
         """What one check finds in it."""
-        return CHECKS[check](self.history())
+        return next(found for found in self.judged().findings if found.check == check)
 
     def complaints(self) -> dict[str, str]:
         """The verdict of every check that does not pass, by its name: a story with one flaw has one complaint."""
-        history = self.history()
-        verdicts = {}
-        for name, check in CHECKS.items():
-            try:
-                verdicts[name] = check(history).verdict
-            except UndecidedError:
-                verdicts[name] = Verdict.UNKNOWN
-        verdicts |= {found.check: found.verdict for found in preflight(history)}
-        return {name: verdict.value for name, verdict in verdicts.items() if verdict is not Verdict.PASS}
+        found = self.judged().findings
+        return {one.check: one.verdict.value for one in found if one.verdict is not Verdict.PASS}
 
     def write(self, folder: Path) -> Path:
-        """The run as an evidence folder."""
+        """The run as an evidence folder, sealed."""
         folder.mkdir(parents=True, exist_ok=True)
         for kind, producer, rows in self._all():
             writer = LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrows", kind, producer)
             writer.append({name: [row[name] for row in rows] for name in SCHEMAS[kind].names})
             writer.close()
-        document = copy.deepcopy(self.manifest) | {"files": manifests.digests(folder)}
-        Manifest.model_validate(document).write(folder)
+        recording.Run(folder, Manifest.model_validate(self.manifest)).seal()
         return folder
 
     def _all(self) -> list[tuple[str, str, list[Row]]]:
         per_producer = [("attempts", name, rows) for name, rows in self.attempts.items()]
         per_producer += [("outcomes", name, rows) for name, rows in self.outcomes.items()]
         others = {"log": self.log, "sink": self.sink, "lag": self.lag, "etl": self.etl}
+        others["events"] = self.told() if self.events is None else self.events
+        others |= {kind: rows for kind in ("faults", "deadletters") if (rows := getattr(self, kind))}
         return per_producer + [(kind, "", rows) for kind, rows in others.items()]
+
+
+def _event(number: int, n: int, step: tuple[str, int | None, int | None]) -> Row:
+    kind, first, after = step
+    count = after - first if first is not None and after is not None and kind != "committed" else None
+    return {
+        "instance": f"pod-{number}/{number:08x}",
+        "n": n,
+        "kind": kind,
+        "partition": number,
+        "first": first,
+        "next": after,
+        "records": count,
+        "at_ns": n * MILLISECOND,
+        "seen_ns": None,
+    }
 
 
 def _table(kind: str, rows: list[Row]) -> pa.Table:
@@ -240,68 +282,32 @@ def _table(kind: str, rows: list[Row]) -> pa.Table:
 def write_run(
     folder: Path, messages: int, *, partitions: int = 3, producers: int = 2, rate: float = 10_000.0, seed: int = 1
 ) -> Path:
-    """Write a clean run of any size, with latencies, lag and throughput such as a real one has."""
+    """Write a clean run of any size, with latencies, lag and throughput such as a real one has, and seal it.
+
+    Memory is bounded: the run is made in blocks of a hundred thousand messages.
+    """
     story = Run(messages=0, partitions=partitions)
-    random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    index = np.arange(messages, dtype=np.int64)
-    sender, seq = index % producers, index // producers
-    partition = (index % partitions).astype(np.int32)
-    offset = START + index // partitions
-    intended = (index * (1e9 / rate)).astype(np.int64)
-    hashes = random.integers(0, 2**63, messages, dtype=np.uint64)
-    wave = 1 + 4 * (np.sin(index / max(messages, 1) * 9) ** 8)
-    ended = intended + (random.lognormal(16.2, 0.5, messages) * wave).astype(np.int64)
-    for number in range(producers):
-        mine = np.flatnonzero(sender == number)
-        columns = {
-            "seq": seq[mine],
-            "partition": partition[mine],
-            "intended_ns": intended[mine],
-            "sent_ns": intended[mine] + 50_000,
-            "payload_hash": hashes[mine],
-        }
-        _append(folder, "attempts", f"load-{number}", columns)
-        learnt = mine[np.argsort(ended[mine], kind="stable")]
-        columns = {
-            "seq": seq[learnt],
-            "outcome": np.zeros(len(learnt), dtype=np.int8),
-            "partition": partition[learnt],
-            "offset": offset[learnt],
-            "ended_ns": ended[learnt],
-            "error": _constant(None, len(learnt)),
-        }
-        _append(folder, "outcomes", f"load-{number}", columns)
-    stored = np.lexsort((offset, partition))
-    senders = pa.array([f"load-{number}" for number in range(producers)])
-    columns = {
-        "partition": partition[stored],
-        "offset": offset[stored],
-        "timestamp_ms": intended[stored] // MILLISECOND,
-        "leader_epoch": np.zeros(messages, dtype=np.int32),
-        "run_id": _constant(RUN, messages),
-        "producer": pa.DictionaryArray.from_arrays(pa.array(sender[stored], type=pa.int32()), senders),
-        "seq": seq[stored],
-        "payload_hash": hashes[stored],
-        "claimed_hash": hashes[stored],
-    }
-    before = [row for row in story.log if row["offset"] < START]
-    _append(folder, "log", "", columns, before=_table("log", before))
-    _append(folder, "sink", "", {name: columns[name] for name in SCHEMAS["sink"].names}, before=_table("sink", before))
-    ends = START + np.bincount(partition, minlength=partitions)
-    times = np.arange(0, int(ended.max(initial=0)) + 2 * 10**9, 5 * 10**8)
-    samples = {"at_ns": np.repeat(times, partitions), "partition": np.tile(np.arange(partitions), len(times))}
-    written = np.minimum(ends[None, :], START + (times[:, None] / 1e9 * rate / partitions).astype(np.int64))
-    done = np.minimum(
-        ends[None, :], START + (np.maximum(times[:, None] / 1e9 - 0.4, 0) * rate / partitions).astype(int)
-    )
-    _append(folder, "lag", "", {**samples, "end_offset": written.ravel(), "committed_offset": done.ravel()})
-    writer = LedgerWriter(folder / "etl.arrows", "etl")
-    writer.append({name: [row[name] for row in story.etl] for name in SCHEMAS["etl"].names})
-    writer.close()
+    names = [f"load-{number}" for number in range(producers)]
+    with contextlib.ExitStack() as open_ones:
+
+        def new(kind: str, producer: str = "") -> LedgerWriter:
+            name = f"{kind}.{producer}" if producer else kind
+            return open_ones.enter_context(LedgerWriter(folder / f"{name}.arrows", kind, producer))
+
+        attempts, outcomes = [new("attempts", name) for name in names], [new("outcomes", name) for name in names]
+        log, sink, lag, events, etl = (new(kind) for kind in ("log", "sink", "lag", "events", "etl"))
+        for writer, kind, rows in ((log, "log", story.log), (sink, "sink", story.sink), (etl, "etl", story.etl)):
+            writer.append({name: [row[name] for row in rows] for name in SCHEMAS[kind].names})
+        for block in _blocks(messages, partitions, producers, rate, seed):
+            block.write(attempts, outcomes, log, sink)
+            lag.append(block.lag())
+            events.append(block.events())
     document = copy.deepcopy(story.manifest)
     document["plan"] |= {"messages": messages, "rate_per_second": rate}
     document["objectives"] = {}
+    ends = START + np.bincount(np.arange(partitions), minlength=partitions) * (messages // partitions)
+    ends += np.arange(partitions) < messages % partitions
     for given, end in zip(document["partitions"], ends.tolist(), strict=True):
         given |= {"end": end, "committed": end}
     document["phases"] = {
@@ -315,25 +321,101 @@ def write_run(
     document["settings"] = {"kafka min.insync.replicas": "2", "producer acks": "all", "consumer isolation": "read"}
     document["versions"] = {"assay": "0.1.0", "kafka": "4.3.0", "kubernetes": "v1.36.3"}
     document["cluster"] = {"provider": "embedded", "nodes": "3"}
-    document["files"] = manifests.digests(folder)
-    Manifest.model_validate(document).write(folder)
+    recording.Run(folder, Manifest.model_validate(document)).seal()
     return folder
 
 
-def _append(
-    folder: Path,
-    kind: str,
-    producer: str,
-    columns: dict[str, Any],
-    *,
-    before: pa.Table | None = None,
-) -> None:
-    with LedgerWriter(folder / f"{kind}{'-' + producer if producer else ''}.arrows", kind, producer) as writer:
-        if before is not None:
-            writer.append({name: before[name].to_pylist() for name in before.column_names})
-        rows = len(next(iter(columns.values())))
-        for start in range(0, rows, _BATCH):
-            writer.append({name: values[start : start + _BATCH] for name, values in columns.items()})
+class _Block:
+    """Some messages of a made-up run: from the `first` to before the `last`."""
+
+    def __init__(self, first: int, last: int, shape: tuple[int, int, float], random: np.random.Generator) -> None:
+        """Make them; `shape` is partitions, producers and the rate."""
+        self.partitions, self.producers, rate = shape
+        self.first, self.number = first, first // _BATCH
+        index = np.arange(first, last, dtype=np.int64)
+        self.sender, self.seq = (index % self.producers).astype(np.int32), index // self.producers
+        self.partition = (index % self.partitions).astype(np.int32)
+        self.offset = START + index // self.partitions
+        self.intended = (index * (1e9 / rate)).astype(np.int64)
+        self.hashes = random.integers(0, 2**63, len(index), dtype=np.uint64)
+        wave = 1 + 4 * (np.sin(index / 11_000) ** 8)
+        self.ended = self.intended + 50_000 + (random.lognormal(16.2, 0.5, len(index)) * wave).astype(np.int64)
+
+    def write(self, attempts: list[LedgerWriter], outcomes: list[LedgerWriter], *places: LedgerWriter) -> None:
+        """Append sends, records and rows."""
+        for number in range(self.producers):
+            mine = np.flatnonzero(self.sender == number)
+            attempts[number].append(
+                {
+                    "seq": self.seq[mine],
+                    "partition": self.partition[mine],
+                    "intended_ns": self.intended[mine],
+                    "sent_ns": self.intended[mine] + 50_000,
+                    "payload_hash": self.hashes[mine],
+                }
+            )
+            learnt = mine[np.argsort(self.ended[mine], kind="stable")]
+            outcomes[number].append(
+                {
+                    "seq": self.seq[learnt],
+                    "outcome": np.zeros(len(learnt), dtype=np.int8),
+                    "partition": self.partition[learnt],
+                    "offset": self.offset[learnt],
+                    "ended_ns": self.ended[learnt],
+                    "error": _constant(None, len(learnt)),
+                }
+            )
+        stored = np.lexsort((self.offset, self.partition))
+        senders = pa.array([f"load-{number}" for number in range(self.producers)])
+        columns = {
+            "partition": self.partition[stored],
+            "offset": self.offset[stored],
+            "timestamp_ms": self.intended[stored] // MILLISECOND,
+            "leader_epoch": np.zeros(len(stored), dtype=np.int32),
+            "run_id": _constant(RUN, len(stored)),
+            "producer": pa.DictionaryArray.from_arrays(pa.array(self.sender[stored]), senders),
+            "seq": self.seq[stored],
+            "payload_hash": self.hashes[stored],
+            "claimed_hash": self.hashes[stored],
+        }
+        for writer in places:
+            writer.append({name: columns[name] for name in writer.schema.names})
+
+    def _ends(self) -> tuple[list[int], list[int]]:
+        """Each partition's first offset of this block, and the one after its last."""
+        mine = [self.offset[self.partition == number] for number in range(self.partitions)]
+        firsts = [int(one[0]) if len(one) else START for one in mine]
+        return firsts, [int(one[-1]) + 1 if len(one) else first for one, first in zip(mine, firsts, strict=True)]
+
+    def lag(self) -> dict[str, Any]:
+        """Two samples: a quarter of the block waits when the last of it was sent, and nothing half a second later."""
+        firsts, ends = self._ends()
+        most = [(first + 3 * end) // 4 for first, end in zip(firsts, ends, strict=True)]
+        at = int(self.intended[-1])
+        return {
+            "at_ns": [at] * self.partitions + [at + 500 * MILLISECOND] * self.partitions,
+            "partition": [*range(self.partitions)] * 2,
+            "end_offset": ends * 2,
+            "committed_offset": most + ends,
+        }
+
+    def events(self) -> dict[str, Any]:
+        """The block read, written and committed by each partition's consumer; assigned before the first."""
+        rows = []
+        before = START - 3  # the ETL's rows
+        for number, (first, end) in enumerate(zip(*self._ends(), strict=True)):
+            start = before if not self.number and not number else first
+            if not self.number:
+                rows.append(_event(number, 0, ("assigned", None, start)))
+            steps = [(kind, start, end) for kind in ("polled", "written", "committed")]
+            rows += [_event(number, 1 + 3 * self.number + place, step) for place, step in enumerate(steps)]
+        return {name: [row[name] for row in rows] for name in SCHEMAS["events"].names}
+
+
+def _blocks(messages: int, partitions: int, producers: int, rate: float, seed: int) -> Iterator[_Block]:
+    random = np.random.default_rng(seed)
+    for first in range(0, messages, _BATCH):
+        yield _Block(first, min(first + _BATCH, messages), (partitions, producers, rate), random)
 
 
 def _constant(text: str | None, rows: int) -> pa.DictionaryArray:

@@ -1,62 +1,71 @@
-"""The checks: pure functions of a run's history, each with its rule and its source in its docstring.
+"""The checks: each a rule with its source, counted over pieces of a run and concluded from the sum.
 
 | from | checks |
 | --- | --- |
 | producers → log | `assay.checks.delivery` |
 | whether ledgers and log add up | `assay.checks.books` |
 | log → sink | `assay.checks.sink` |
+| what consumers say of themselves | `assay.checks.consumers` |
 | extract → topic, rejects | `assay.checks.etl` |
 | how fast, how far behind | `assay.checks.objectives` |
 | whether anything was shown | `assay.checks.vacuity` |
 
-A check raises `UndecidedError` where the evidence does not allow it; the judge makes that `unknown`.
+Everything here is a pure function of ledgers. A check raises `UndecidedError` where the evidence does not allow it; the
+judge makes that `unknown`.
 """
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Final
 
-from assay.checks import books, delivery, etl, objectives, sink, vacuity
+from assay.checks import books, consumers, delivery, etl, objectives, sink, vacuity
+from assay.checks.check import Check
 from assay.checks.finding import UndecidedError
 from assay.checks.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from assay.verdict import Finding
-
-__all__ = ["CHECKS", "History", "UndecidedError", "rule"]
+__all__ = ["CHECKS", "Check", "History", "UndecidedError", "rule"]
 
 #: Every check by its name, in the order of the report.
-CHECKS: Final[Mapping[str, Callable[[History], Finding]]] = {
-    "lost": delivery.lost,
-    "lost downstream": sink.lost_downstream,
-    "duplicate": delivery.duplicate,
-    "corrupt": delivery.corrupt,
-    "corrupt in sink": sink.corrupt_in_sink,
-    "reordered": delivery.reordered,
-    "phantom": delivery.phantom,
-    "phantom in sink": sink.phantom_in_sink,
-    "aborted read": delivery.aborted_read,
-    "inconsistent offset": delivery.inconsistent_offset,
-    "unknown resolved": delivery.unknown_resolved,
-    "unseen": sink.unseen,
-    "redelivered": sink.redelivered,
-    "truncated": books.truncated,
-    "conservation": books.conservation,
-    "etl conservation": etl.etl_conservation,
-    "etl throughput": etl.etl_throughput,
-    "throughput": objectives.throughput,
-    "success": objectives.success,
-    "latency": objectives.latency,
-    "lag": objectives.lag,
-    "vacuous": vacuity.vacuous,
-    "incomplete": vacuity.incomplete,
+CHECKS: Final[Mapping[str, Check]] = {
+    check.name: check
+    for check in (
+        delivery.Lost(),
+        sink.LostDownstream(),
+        delivery.Duplicate(),
+        delivery.Corrupt(),
+        sink.CorruptInSink(),
+        delivery.Reordered(),
+        delivery.Phantom(),
+        sink.PhantomInSink(),
+        delivery.AbortedRead(),
+        delivery.InconsistentOffset(),
+        delivery.UnknownResolved(),
+        sink.Unseen(),
+        sink.Redelivered(),
+        consumers.Skipped(),
+        consumers.WentBack(),
+        consumers.UnsoundStart(),
+        consumers.CommitAhead(),
+        books.Truncated(),
+        books.Conservation(),
+        etl.EtlConservation(),
+        etl.EtlThroughput(),
+        objectives.Throughput(),
+        objectives.Success(),
+        objectives.Latency(),
+        objectives.FinalLag(),
+        vacuity.Vacuous(),
+        vacuity.Incomplete(),
+        vacuity.Clock(),
+    )
 }
 
 
 def rule(check: str) -> str:
-    """The rule of a check in one line: the first of its docstring. Empty for a name that is no check's."""
-    function = vacuity.preflight if check.startswith("preflight") else CHECKS.get(check)
-    return (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ") if function else ""
+    """The rule of a check in one line. Empty for a name that is no check's."""
+    if check.startswith("preflight"):
+        return (vacuity.preflight.__doc__ or "").split("\n\n")[0]
+    return CHECKS[check].rule if check in CHECKS else ""

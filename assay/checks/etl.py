@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay.checks.check import Check
 from assay.checks.finding import UndecidedError, counted, finding
 from assay.verdict import Finding, Verdict
 
@@ -14,49 +15,59 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assay.checks.history import EtlRows, History
+    from assay.checks.tally import Tally
 
 
-def etl_conservation(history: History) -> Finding:
+class EtlConservation(Check):
     """Extracted = topic + rejects: each extracted row has exactly one fate, and none is dropped silently.
 
     Rows are told apart by their deterministic row id. A row id may stand in its topic more than once only if the Job
     needed more than one pod. All of the feed's real rows are extracted.
     """
-    rows = history.etl
-    run, topic, rejects = rows.run, set(rows.topic), set(rows.rejects)
-    both = sorted(topic & rejects)
-    wrong = list(_imbalances(rows))
-    repeated = len(rows.topic) + len(rows.rejects) - len(topic) - len(rejects)
-    measured = {
-        "extracted": run.extracted,
-        "topic": len(topic),
-        "rejects": len(rejects),
-        "real_rows": len(rows.real),
-        "repeated": repeated,
-    }
-    if wrong:
-        listing = {"row_id": both} if both else {"imbalance": wrong}
-        verdict = Verdict.FAIL if rows.whole else Verdict.UNKNOWN
-        return finding("etl conservation", verdict, f"The ETL {run.run_id}: {'; '.join(wrong)}.", measured, listing)
-    text = (
-        f"{run.extracted:,} rows extracted = {len(topic):,} in the topic + {len(rejects):,} rejected with a reason; "
-        f"{len(rows.real):,} of them real."
-    )
-    return finding("etl conservation", Verdict.PASS if rows.whole else Verdict.UNKNOWN, text, measured)
+
+    name = "etl conservation"
+
+    def conclude(self, tally: Tally, history: History) -> Finding:  # noqa: ARG002  # nothing is counted in pieces
+        """From the ETL's ledger and what it said of itself."""
+        rows = history.etl
+        run, topic, rejects = rows.run, set(rows.topic), set(rows.rejects)
+        both = sorted(topic & rejects)
+        wrong = list(_imbalances(rows))
+        repeated = len(rows.topic) + len(rows.rejects) - len(topic) - len(rejects)
+        measured = {
+            "extracted": run.extracted,
+            "topic": len(topic),
+            "rejects": len(rejects),
+            "real_rows": len(rows.real),
+            "repeated": repeated,
+        }
+        if wrong:
+            late = {"row_id": both} if both else {"imbalance": wrong}
+            verdict = Verdict.FAIL if rows.whole else Verdict.UNKNOWN
+            return finding(self.name, verdict, f"The ETL {run.run_id}: {'; '.join(wrong)}.", measured, late=late)
+        text = (
+            f"{run.extracted:,} rows extracted = {len(topic):,} in the topic + {len(rejects):,} rejected with a "
+            f"reason; {len(rows.real):,} of them real."
+        )
+        return finding(self.name, Verdict.PASS if rows.whole else Verdict.UNKNOWN, text, measured)
 
 
-def etl_throughput(history: History) -> Finding:
+class EtlThroughput(Check):
     """The ETL's produce stage reaches the objective, in records a second."""
-    run = history.manifest.etl
-    if run is None:
-        raise UndecidedError("the ETL did not run")
-    if not run.produced:
-        raise UndecidedError("the ETL produced nothing")
-    objective, rate = history.manifest.objectives.etl_records_per_second, run.produce_records_per_second
-    verdict = Verdict.PASS if rate >= objective else Verdict.FAIL
-    text = f"The ETL produced {rate:,.0f} records/s; the objective is {objective:,.0f}."
-    measured = {"produced_per_second": rate, "objective_per_second": objective}
-    return finding("etl throughput", verdict, text, measured)
+
+    name = "etl throughput"
+
+    def conclude(self, tally: Tally, history: History) -> Finding:  # noqa: ARG002  # nothing is counted in pieces
+        """From what it said of itself."""
+        run = history.manifest.etl
+        if run is None:
+            raise UndecidedError("the ETL did not run")
+        if not run.produced:
+            raise UndecidedError("the ETL produced nothing")
+        objective, rate = history.manifest.objectives.etl_records_per_second, run.produce_records_per_second
+        verdict = Verdict.PASS if rate >= objective else Verdict.FAIL
+        text = f"The ETL produced {rate:,.0f} records/s; the objective is {objective:,.0f}."
+        return finding(self.name, verdict, text, {"produced_per_second": rate, "objective_per_second": objective})
 
 
 def _imbalances(rows: EtlRows) -> Iterator[str]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.checks.tally import EXAMPLES, Tally, listed
 from assay.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: So many offenders are shown with a finding; the full list goes into a file beside the verdict.
-EXAMPLES: Final = 10
+    import pyarrow as pa
+
 _SIGNIFICANT: Final = 6
 _RULE_OF_THREE: Final = 3
 
@@ -26,18 +27,29 @@ def finding(
     verdict: Verdict,
     summary: str,
     measured: Mapping[str, Any] | None = None,
-    listing: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]] | None = None,
+    offenders: Tally | None = None,
+    *,
+    late: Mapping[str, Sequence[Any]] | None = None,
 ) -> Finding:
-    """A finding of plain Python values, its examples cut from the head of `listing` (columns of one length).
+    """A finding of plain Python values.
 
     Floats are rounded to six significant digits, so that the last bit of an average, which depends on the
     processor's vector width, never makes two machines disagree about a verdict's text.
+
+    Args:
+        check: The check's name.
+        verdict: Its verdict.
+        summary: One sentence.
+        measured: Figures by name.
+        offenders: What was counted over the shards.
+        late: Offenders that only the conclusion has, as columns of one length.
     """
-    columns = {name: _plain(values) for name, values in (listing or {}).items()}
-    total = len(next(iter(columns.values()), []))
-    examples = tuple({name: values[index] for name, values in columns.items()} for index in range(min(total, EXAMPLES)))
     figures = {name: _rounded(value) for name, value in (measured or {}).items()}
-    return Finding(check, verdict, summary, figures, examples, total, columns)
+    added = listed(late or {})
+    tally = (offenders or Tally()) + added
+    examples = tuple(tally.rows.to_pylist()) if tally.rows is not None else ()
+    places = tuple(tally.spots.slice(0, EXAMPLES).to_pylist()) if tally.spots is not None else ()
+    return Finding(check, verdict, summary, figures, examples, tally.total, places=places, listing=added.rows)
 
 
 def seen(offenders: int, *, whole: bool) -> Verdict:
@@ -80,10 +92,6 @@ def ranges(numbers: np.ndarray[Any, Any], cap: int = 5) -> str:
     return ", ".join(parts) + (f" and {counted(more, 'more range')}" if more > 0 else "")
 
 
-def _plain(values: Sequence[Any] | np.ndarray[Any, Any]) -> list[float | int | str]:
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
-
-
 def _rounded(value: Any) -> float | int | str:
     if isinstance(value, np.generic):
         value = value.item()
@@ -91,3 +99,24 @@ def _rounded(value: Any) -> float | int | str:
         return float(f"{value:.{_SIGNIFICANT}g}")
     plain: int | str = value
     return plain
+
+
+def spread(spots: pa.Table | None, cap: int = 3) -> str:
+    """Where offenders are, in words: `load-0 in partition 1: 12 (seqs 3-21, offsets 101-112); and 2 more groups`."""
+    if spots is None:
+        return "nowhere in particular"
+    parts = []
+    for row in spots.slice(0, cap).to_pylist():
+        details = [
+            f"{name} {_span(row[f'{name}_from'], row[f'{name}_to'])}"
+            for name in ("seqs", "offsets")
+            if f"{name}_from" in row and row[f"{name}_from"] is not None and row[f"{name}_from"] >= 0
+        ]
+        inside = f" ({', '.join(details)})" if details else ""
+        parts.append(f"{row['producer'] or 'no producer'} in partition {row['partition']}: {row['messages']:,}{inside}")
+    more = spots.num_rows - cap
+    return "; ".join(parts) + (f"; and {counted(more, 'more group')}" if more > 0 else "")
+
+
+def _span(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first}-{last}"

@@ -1,7 +1,7 @@
-"""What happened in a run: sends, log, sink, lag and ETL as arrays to compute with, and how they match.
+"""What happened in a run: its manifest, its ledgers, and what is small enough of them to be held at once.
 
-Nothing is judged here. Sends are indexed by their dense seq, one `Sends` a producer; log and sink are sorted by
-partition and offset. So the checks are array operations, and 10 million messages are matched in seconds.
+Nothing is judged here. Sends, log and sink can be of any length, so they are looked at in shards
+(`assay.checks.shards`); lag, leaders, faults, events and the ETL's rows are held whole.
 """
 
 from __future__ import annotations
@@ -15,31 +15,18 @@ import pyarrow as pa
 
 from assay.checks.columns import filled
 from assay.checks.finding import UndecidedError
-from assay.checks.records import MOST_PARTITIONS, Records, records_of
-from assay.checks.sends import Sends, sends_of
+from assay.checks.sends import Sender, sender_of
+from assay.checks.survey import MOST_PARTITIONS, SHARD_ROWS, Places, Windows, places_of, windows_of
+from assay.ledger import SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from assay.ledger import Recorded
+    from assay.engine import Engine
+    from assay.ledger import Ledger
     from assay.manifest import EtlRun, Manifest, Partition
 
     Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Match:
-    """One producer's sends in the log.
-
-    Attributes:
-        copies: At how many offsets each send stands, indexed by seq.
-        row: The log row where it stands first, indexed by seq; -1 where it stands nowhere.
-        rows: All log rows of this producer's attempted sends, in log order.
-    """
-
-    copies: Array
-    row: Array
-    rows: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +67,65 @@ class EtlRows:
     whole: bool
 
 
+@dataclass(frozen=True)
+class Fault:
+    """One fault as its ledger tells it; times in nanoseconds of the observer's clock, None where it was never seen.
+
+    Attributes:
+        name: The injection's own name.
+        kind: What was done.
+        target: To whom.
+        asked_ns: When it was asked for.
+        bites_ns: When it was first seen to bite.
+        healed_ns: When it was seen healed.
+    """
+
+    name: str
+    kind: str
+    target: str
+    asked_ns: int | None
+    bites_ns: int | None
+    healed_ns: int | None
+
+
 class History:
     """What happened in a run, as its evidence tells it."""
 
-    def __init__(self, manifest: Manifest, ledgers: Sequence[Recorded]) -> None:
-        """Hold a manifest and the ledgers that could be read; arrays are made when they are first asked for."""
+    def __init__(self, manifest: Manifest, ledgers: Sequence[Ledger], shard_rows: int = SHARD_ROWS) -> None:
+        """Hold a manifest and the ledgers that could be read; what follows from them is made when it is asked for.
+
+        Args:
+            manifest: The run's manifest.
+            ledgers: Its ledgers, in any order.
+            shard_rows: About how many sends, or places, are looked at together.
+        """
         self.manifest = manifest
         self.ledgers = tuple(ledgers)
+        self.shard_rows = shard_rows
+
+    def of(self, kind: str) -> tuple[Ledger, ...]:
+        """The ledgers of one kind.
+
+        Raises:
+            UndecidedError: There are none.
+        """
+        found = tuple(ledger for ledger in self.ledgers if ledger.kind == kind)
+        if not found:
+            raise UndecidedError(f"no ledger of the {kind} could be read")
+        return found
+
+    def whole(self, kind: str) -> bool:
+        """Whether every ledger of a kind was closed properly, so that nothing is missing from it."""
+        return all(ledger.complete for ledger in self.ledgers if ledger.kind == kind)
+
+    def table(self, kind: str) -> pa.Table:
+        """All rows of a kind that is small enough to be held at once.
+
+        Raises:
+            UndecidedError: There is no ledger of it.
+        """
+        tables = [ledger.whole().replace_schema_metadata(None) for ledger in self.of(kind)]
+        return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
     @cached_property
     def partitions(self) -> Mapping[int, Partition]:
@@ -103,8 +142,8 @@ class History:
         return partitions
 
     @cached_property
-    def sends(self) -> tuple[Sends, ...]:
-        """The sends of each producer, by name.
+    def senders(self) -> tuple[Sender, ...]:
+        """The producers, by name.
 
         Raises:
             UndecidedError: No attempt was recorded, two ledgers claim one producer, or a ledger makes no sense.
@@ -116,48 +155,100 @@ class History:
         strays = outcomes.keys() - attempts.keys()
         if strays:
             raise UndecidedError(f"producer {min(strays)} has a ledger of outcomes but none of attempts")
-        return tuple(sends_of(ledger, outcomes.get(name)) for name, ledger in sorted(attempts.items()))
+        return tuple(sender_of(ledger, outcomes.get(name)) for name, ledger in sorted(attempts.items()))
+
+    def survey(self, engine: Engine) -> None:
+        """Look log and sink over, and cut everything up; what is looked up lazily otherwise."""
+        placed = self._placed
+        self.places = dict(zip(placed, engine.map(places_of, list(placed.values())), strict=True))
+        _ = self.windows
 
     @cached_property
-    def sends_whole(self) -> bool:
-        """Whether every ledger of attempts was closed properly, so that no attempt is missing from it."""
-        return all(ledger.complete for ledger in self.ledgers if ledger.kind == "attempts")
+    def places(self) -> Mapping[int, Places]:
+        """Which offsets stand in each ledger of the log and the sink, by its index in `ledgers`."""
+        return {index: places_of(ledger) for index, ledger in self._placed.items()}
+
+    @property
+    def _placed(self) -> dict[int, Ledger]:
+        return {index: ledger for index, ledger in enumerate(self.ledgers) if ledger.kind in {"log", "sink"}}
+
+    def placed(self, kind: str) -> list[tuple[Ledger, Places]]:
+        """The ledgers of the log or of the sink, with what stands in them.
+
+        Raises:
+            UndecidedError: There are none, or one names an impossible partition.
+        """
+        self.of(kind)
+        found = [(self.ledgers[index], one) for index, one in self.places.items() if self.ledgers[index].kind == kind]
+        if not all(places.possible for _, places in found):
+            raise UndecidedError(f"the ledger of the {kind} names impossible partitions")
+        return found
 
     @cached_property
-    def log(self) -> Records:
-        """The records of the topic.
+    def log_spans(self) -> Mapping[int, tuple[int, int, int]]:
+        """For each partition the first and the last offset that the log's reader has, and how many records.
 
         Raises:
             UndecidedError: The log was not recorded.
         """
-        table, whole = self._table("log")
-        return self._records(table, whole=whole)
+        return _spans(self.placed("log"))
 
     @cached_property
-    def sink(self) -> Records:
-        """The rows of the sink.
+    def windows(self) -> Windows:
+        """How log and sink are cut into shards."""
+        ledgers: list[tuple[Ledger, Places]] = []
+        for kind in ("log", "sink"):
+            try:
+                ledgers += self.placed(kind)
+            except UndecidedError:
+                continue
+        try:
+            ranges = {number: (given.start, given.end) for number, given in self.partitions.items()}
+        except UndecidedError:
+            ranges = {}
+        return windows_of(ledgers, ranges, self.shard_rows)
+
+    def seq_bounds(self, ledger: Ledger) -> list[tuple[int, int] | None]:
+        """The bounds of `seq` in each chunk of a ledger; they are looked up once."""
+        found = self._seq_bounds.get(id(ledger))
+        if found is None:
+            found = self._seq_bounds[id(ledger)] = ledger.bounds("seq")
+        return found
+
+    @cached_property
+    def _seq_bounds(self) -> dict[int, list[tuple[int, int] | None]]:
+        return {}
+
+    @cached_property
+    def time_bounds(self) -> tuple[int, int]:
+        """From the first time at which a send was intended or made to the last end that was learnt, in nanoseconds.
 
         Raises:
-            UndecidedError: The sink was not recorded.
+            UndecidedError: Nothing was sent.
         """
-        table, whole = self._table("sink")
-        return self._records(table, whole=whole)
+        firsts, lasts = [], []
+        for sender in self.senders:
+            for column in ("intended_ns", "sent_ns"):
+                known = [bounds for bounds in sender.attempts.bounds(column) if bounds]
+                firsts += [low for low, _ in known]
+                lasts += [high for _, high in known]
+            if sender.outcomes is not None:
+                lasts += [bounds[1] for bounds in sender.outcomes.bounds("ended_ns") if bounds]
+        if not firsts:
+            raise UndecidedError("nothing was sent")
+        return min(firsts), max(lasts)
 
     @cached_property
-    def matches(self) -> tuple[Match, ...]:
-        """Each producer's sends in the log, in the order of `sends`."""
-        return tuple(_match(self.log, index, sends) for index, sends in enumerate(self.sends))
+    def began_ns(self) -> int:
+        """When the load's first send was intended or made; 0 where nothing was sent."""
+        try:
+            return self.time_bounds[0]
+        except UndecidedError:
+            return 0
 
-    @cached_property
-    def sink_rows(self) -> Array:
-        """For each row of the sink, the log row of its partition and offset; -1 where the log has none."""
-        return self.log.find(self.sink.partition, self.sink.offset)
-
-    @cached_property
-    def delivered(self) -> Array:
-        """For each row of the log, how often the sink has its partition and offset."""
-        rows = self.sink_rows
-        return np.bincount(rows[rows >= 0], minlength=len(self.log))
+    def seconds(self, times_ns: Array) -> Array:
+        """Times as seconds after the load's beginning; -1 where there is none."""
+        return np.where(times_ns >= 0, np.round((times_ns - self.began_ns) / 1e9, 6), -1.0)
 
     @cached_property
     def etl(self) -> EtlRows:
@@ -168,15 +259,14 @@ class History:
         """
         if self.manifest.etl is None:
             raise UndecidedError("the ETL did not run")
-        table, whole = self._table("etl")
-        rows = [row for row in table.to_pylist() if row["run_id"] == self.manifest.etl.run_id]
+        rows = [row for row in self.table("etl").to_pylist() if row["run_id"] == self.manifest.etl.run_id]
         return EtlRows(
             run=self.manifest.etl,
             topic=[row["row_id"] for row in rows if row["fate"] == "topic"],
             rejects=[row["row_id"] for row in rows if row["fate"] == "rejects"],
             real={row["row_id"] for row in rows if row["synthetic"] is False},
             fates={(row["commodity"] or "", row["fate"]) for row in rows},
-            whole=whole,
+            whole=self.whole("etl"),
         )
 
     @cached_property
@@ -186,7 +276,7 @@ class History:
         Raises:
             UndecidedError: It was not sampled.
         """
-        table, _ = self._table("lag")
+        table = self.table("lag")
         if not table.num_rows:
             raise UndecidedError("the ledger of lag has no sample")
         at, partition = table["at_ns"].to_numpy(), table["partition"].to_numpy()
@@ -204,6 +294,69 @@ class History:
             waiting[line, sampled] = np.maximum(end[mine] - done, 0)[latest[sampled]]
             ends[line, sampled] = end[mine][latest[sampled]]
         return Lag(times, waiting, ends, tuple(numbers.tolist()))
+
+    @cached_property
+    def dead_letters(self) -> Mapping[int, Array]:
+        """The offsets, by partition, of messages that went to the dead letters; empty where nobody looked."""
+        try:
+            table = self.table("deadletters")
+        except UndecidedError:
+            return {}
+        partition, offset = table["partition"].to_numpy(), table["offset"].to_numpy()
+        return {number: np.unique(offset[partition == number]) for number in np.unique(partition).tolist()}
+
+    @cached_property
+    def leaders(self) -> Mapping[int, list[tuple[int, int | None]]]:
+        """By partition, from when on which broker led it (None: nobody), as far as anybody looked."""
+        try:
+            rows = self.table("leaders").to_pylist()
+        except UndecidedError:
+            return {}
+        found: dict[int, list[tuple[int, int | None]]] = {}
+        for row in rows:
+            found.setdefault(row["partition"], []).append((row["at_ns"], row["leader"]))
+        return found
+
+    @cached_property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults that were injected, in the order in which they were asked for; none where no ledger has any."""
+        try:
+            rows = self.table("faults").to_pylist()
+        except UndecidedError:
+            return ()
+        names = dict.fromkeys(row["fault"] for row in rows)
+        return tuple(_fault(name, [row for row in rows if row["fault"] == name]) for name in names)
+
+    def rows_at(self, kind: str, partition: int, first: int, last: int, columns: Sequence[str]) -> pa.Table:
+        """The rows of the log or the sink at the offsets [first, last) of one partition, in the order of offsets.
+
+        For a few places: chunks that hold any of them are read for it.
+
+        Raises:
+            UndecidedError: There is no such ledger.
+        """
+        parts = []
+        for ledger, places in self.placed(kind):
+            hit = (places.partition == partition) & (places.low < last) & (places.high >= first)
+            for chunk in np.unique(places.chunk[hit]).tolist():
+                table = ledger.chunk(chunk, list(dict.fromkeys([*columns, "partition", "offset"])))
+                offset = table["offset"].to_numpy()
+                mine = (table["partition"].to_numpy() == partition) & (offset >= first) & (offset < last)
+                parts.append(table.filter(pa.array(mine)).select(list(columns)))
+        if not parts:
+            return SCHEMAS[kind].empty_table().select(list(columns))
+        table = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+        return table.sort_by("offset") if "offset" in columns else table
+
+    def arrived(self, partition: int, first: int, last: int) -> bool:
+        """Whether all records of the log at the offsets [first, last) are in the sink or in the dead letters.
+
+        Raises:
+            UndecidedError: Log or sink were not recorded.
+        """
+        log = self.rows_at("log", partition, first, last, ("offset",))["offset"].to_numpy()
+        sink = self.rows_at("sink", partition, first, last, ("offset",))["offset"].to_numpy()
+        return bool(np.isin(log, np.r_[sink, self.dead_letters.get(partition, sink[:0])]).all())
 
     def start_of(self, partition: Array) -> Array:
         """The offset at which this run starts, for each given partition; 0 for one the manifest does not name."""
@@ -226,8 +379,8 @@ class History:
             table[number] = value
         return table[np.where((partition >= 0) & (partition < beyond), partition, beyond)]
 
-    def _by_producer(self, kind: str) -> dict[str, Recorded]:
-        ledgers: dict[str, Recorded] = {}
+    def _by_producer(self, kind: str) -> dict[str, Ledger]:
+        ledgers: dict[str, Ledger] = {}
         for ledger in self.ledgers:
             if ledger.kind == kind:
                 if ledger.producer in ledgers:
@@ -235,33 +388,25 @@ class History:
                 ledgers[ledger.producer] = ledger
         return ledgers
 
-    def _table(self, kind: str) -> tuple[Any, bool]:
-        found = [ledger for ledger in self.ledgers if ledger.kind == kind]
-        if not found:
-            raise UndecidedError(f"no ledger of the {kind} could be read")
-        tables = [ledger.table.replace_schema_metadata(None) for ledger in found]
-        whole = all(ledger.complete for ledger in found)
-        return pa.concat_tables(tables).unify_dictionaries().combine_chunks(), whole
 
-    def _records(self, table: Any, *, whole: bool) -> Records:
-        try:
-            senders = {sends.producer: index for index, sends in enumerate(self.sends)}
-        except UndecidedError:
-            senders = {}
-        others = set(self.manifest.other_runs)
-        return records_of(table, whole=whole, run_id=self.manifest.run_id, others=others, senders=senders)
+def _fault(name: str, rows: Sequence[Mapping[str, Any]]) -> Fault:
+    when: dict[str, int] = {}
+    for row in rows:
+        when.setdefault(row["step"], row["at_ns"])
+    return Fault(
+        name,
+        rows[0]["kind"],
+        rows[0]["target"],
+        when.get("inject-asked"),
+        when.get("bites"),
+        when.get("healed"),
+    )
 
 
-def _match(log: Records, index: int, sends: Sends) -> Match:
-    size = len(sends.attempted)
-    rows = np.flatnonzero((log.sender == index) & (log.seq >= 0) & (log.seq < size))
-    rows = rows[sends.attempted[log.seq[rows]]]
-    seq = log.seq[rows]
-    first = np.full(size, -1, dtype=np.int64)
-    first[seq[::-1]] = rows[::-1]
-    # A place is counted once, even if two readings of it differ in their payload.
-    place_again = np.zeros(len(rows), dtype=bool)
-    if len(log.conflicts):
-        same = np.flatnonzero((np.diff(log.offset[rows]) == 0) & (np.diff(log.partition[rows]) == 0)) + 1
-        place_again[same] = seq[same] == seq[same - 1]
-    return Match(np.bincount(seq[~place_again], minlength=size), first, rows)
+def _spans(placed: Sequence[tuple[Ledger, Places]]) -> dict[int, tuple[int, int, int]]:
+    spans: dict[int, tuple[int, int, int]] = {}
+    for _, places in placed:
+        for number, (low, high, rows) in places.spans().items():
+            before = spans.get(number, (low, high, 0))
+            spans[number] = (min(low, before[0]), max(high, before[1]), rows + before[2])
+    return spans

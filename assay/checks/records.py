@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
 
-from assay.checks.columns import coded, filled, filled_from, named
-from assay.checks.finding import UndecidedError
+from assay.checks.columns import Names, by_place, filled, filled_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     Array = np.ndarray[Any, Any]
 
-#: No array is made for a partition number beyond this: it is damage, not data.
-MOST_PARTITIONS: Final = 1_000_000
+#: The columns of a ledger that make records.
+LOG_COLUMNS: Final = (
+    *("partition", "offset", "leader_epoch", "run_id", "producer", "seq"),
+    *("payload_hash", "claimed_hash"),
+)
+SINK_COLUMNS: Final = ("partition", "offset", "run_id", "producer", "seq", "payload_hash")
 
 
 class Origin(IntEnum):
@@ -33,6 +35,14 @@ class Origin(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
+class RecordNames:
+    """The names of runs and producers that records bear; shared by log and sink, so that codes can be compared."""
+
+    runs: Names = field(default_factory=Names)
+    producers: Names = field(default_factory=Names)
+
+
+@dataclass(frozen=True, eq=False)
 class Records:
     """Rows of the log or of the sink, sorted by partition and offset.
 
@@ -40,18 +50,17 @@ class Records:
         partition: Kafka's partition.
         offset: Kafka's offset.
         origin: An `Origin`.
-        sender: Index into `History.sends`; -1 where no attempt ledger has that producer's name, or it isn't this run's.
+        sender: Index into `History.senders`; -1 where no attempt ledger has that producer's name, or it isn't this
+            run's.
         seq: The seq header; -1 where there is none.
         payload_hash: Hash of the value that was read.
         claimed_hash: The hash header; equal to `payload_hash` where there is none.
         leader_epoch: -1 where unknown.
-        run: Code into `runs`, -1 for none.
-        producer: Code into `producers`, -1 for none.
-        runs: Names of runs.
-        producers: Names of producers.
+        run: Code into `names_of.runs`, -1 for none.
+        producer: Code into `names_of.producers`, -1 for none.
+        names_of: The names behind the codes.
         repeats: How often the reader saw one record (same partition, offset, producer and seq) again; left out above.
         conflicts: Row numbers that stand at the same partition and offset as the row before, with other contents.
-        whole: Whether the ledger was closed properly.
     """
 
     partition: Array
@@ -64,11 +73,9 @@ class Records:
     leader_epoch: Array
     run: Array
     producer: Array
-    runs: Sequence[str]
-    producers: Sequence[str]
+    names_of: RecordNames
     repeats: int
     conflicts: Array
-    whole: bool
 
     def __len__(self) -> int:
         """How many rows."""
@@ -81,7 +88,7 @@ class Records:
         bounds = [0, *edges.tolist(), len(self)] if len(self) else []
         return {int(self.partition[first]): slice(first, last) for first, last in itertools.pairwise(bounds)}
 
-    @property
+    @cached_property
     def known(self) -> Array:
         """A mask of this run's records and those of the runs named in the manifest."""
         mask: Array = (self.origin == Origin.OWN) | (self.origin == Origin.OTHER)
@@ -103,69 +110,68 @@ class Records:
             found[asked[hit]] = place[hit] + where.start
         return found
 
-    def names(self, rows: Array) -> dict[str, list[Any]]:
+    def names(self, rows: Array) -> dict[str, Any]:
         """The columns that identify rows to a person."""
         return {
-            "run": named(self.run[rows], self.runs),
-            "producer": named(self.producer[rows], self.producers),
-            "seq": self.seq[rows].tolist(),
-            "partition": self.partition[rows].tolist(),
-            "offset": self.offset[rows].tolist(),
+            "run": self.names_of.runs.column(self.run[rows]),
+            "producer": self.names_of.producers.column(self.producer[rows]),
+            "seq": self.seq[rows],
+            "partition": self.partition[rows],
+            "offset": self.offset[rows],
         }
 
 
-def records_of(table: Any, *, whole: bool, run_id: str, others: set[str], senders: Mapping[str, int]) -> Records:
-    """The rows of a ledger of the log or the sink; `senders` gives the index of each producer with a ledger.
+def rows_of(table: Any, names: RecordNames) -> dict[str, Array]:
+    """A table of the log or the sink as arrays; nulls are -1, a missing hash header is the value's own hash."""
+    payload = table["payload_hash"].to_numpy()
+    rows = {
+        "partition": table["partition"].to_numpy(),
+        "offset": table["offset"].to_numpy(),
+        "run": names.runs.code(table["run_id"]),
+        "producer": names.producers.code(table["producer"]),
+        "seq": filled(table["seq"]),
+        "payload_hash": payload,
+    }
+    if "claimed_hash" in table.column_names:
+        rows["claimed_hash"] = filled_from(table["claimed_hash"], payload)
+    if "leader_epoch" in table.column_names:
+        rows["leader_epoch"] = filled(table["leader_epoch"])
+    return rows
+
+
+def records_of(
+    rows: dict[str, Array], names: RecordNames, *, run_id: str, others: set[str], senders: Mapping[str, int]
+) -> Records:
+    """Rows of the log or the sink; `senders` gives the index of each producer with a ledger.
 
     The log's reader may see one record twice (same partition, offset, producer, seq and hash): that is its own affair,
     and the second sight is left out. Two different records at one offset are kept and named as a conflict. In the sink
     every row counts.
-
-    Raises:
-        UndecidedError: A row names an impossible partition.
     """
-    partition, offset = table["partition"].to_numpy(), table["offset"].to_numpy()
-    if len(partition) and (partition.min() < 0 or partition.max() > MOST_PARTITIONS):
-        raise UndecidedError("a ledger names impossible partitions")
-    step = np.diff(partition)
-    if not np.all((step > 0) | ((step == 0) & (np.diff(offset) >= 0))):
-        order = np.lexsort((offset, partition))
-        table = table.take(pa.array(order)).combine_chunks()
-        partition, offset = partition[order], offset[order]
-    run, runs = coded(table["run_id"])
-    producer, producers = coded(table["producer"])
-    origin = np.array([*(_origin(name, run_id, others) for name in runs), Origin.NONE], dtype=np.int8)[run]
-    sender = np.array([*(senders.get(name, -1) for name in producers), -1], dtype=np.int32)[producer]
-    payload_hash = filled_from(table["payload_hash"], np.zeros(len(offset), dtype=np.uint64))
-    is_log = "claimed_hash" in table.column_names
-    columns = {
-        "partition": partition,
-        "offset": offset,
-        "origin": origin,
-        "sender": np.where(origin == Origin.OWN, sender, -1),
-        "seq": filled(table["seq"]),
-        "payload_hash": payload_hash,
-        "claimed_hash": filled_from(table["claimed_hash"], payload_hash) if is_log else payload_hash,
-        "leader_epoch": filled(table["leader_epoch"]) if is_log else np.full(len(offset), -1, dtype=np.int32),
-        "run": run,
-        "producer": producer,
-    }
-    same = np.flatnonzero((np.diff(partition) == 0) & (np.diff(offset) == 0)) + 1 if is_log else partition[:0]
-    alike = np.ones(len(same), dtype=bool)
-    for name in ("run", "producer", "seq", "payload_hash"):
-        alike &= columns[name][same] == columns[name][same - 1]
-    keep = np.ones(len(offset), dtype=bool)
-    keep[same[alike]] = False
-    if alike.any():
-        columns = {name: values[keep] for name, values in columns.items()}
-    return Records(
-        **columns,
-        runs=runs,
-        producers=producers,
-        repeats=int(np.count_nonzero(alike)),
-        conflicts=np.cumsum(keep)[same[~alike]] - 1,
-        whole=whole,
-    )
+    order = by_place(rows["partition"], rows["offset"])
+    if order is not None:
+        rows = {name: values[order] for name, values in rows.items()}
+    is_log = "claimed_hash" in rows
+    size = len(rows["offset"])
+    rows.setdefault("claimed_hash", rows["payload_hash"])
+    rows.setdefault("leader_epoch", np.full(size, -1, dtype=np.int32))
+    repeats, conflicts = 0, np.empty(0, dtype=np.int64)
+    if is_log:
+        same = np.flatnonzero((np.diff(rows["partition"]) == 0) & (np.diff(rows["offset"]) == 0)) + 1
+        alike = np.ones(len(same), dtype=bool)
+        for name in ("run", "producer", "seq", "payload_hash"):
+            alike &= rows[name][same] == rows[name][same - 1]
+        repeats = int(np.count_nonzero(alike))
+        if len(same):
+            keep = np.ones(size, dtype=bool)
+            keep[same[alike]] = False
+            conflicts = np.cumsum(keep)[same[~alike]] - 1
+            rows = {name: values[keep] for name, values in rows.items()} if repeats else rows
+    kinds = {name: _origin(name, run_id, others) for name in names.runs.known}
+    origin = names.runs.table(kinds, Origin.NONE).astype(np.int8)[rows["run"]]
+    sender = names.producers.table(senders, -1)[rows["producer"]]
+    sender[origin != Origin.OWN] = -1
+    return Records(**rows, origin=origin, sender=sender, names_of=names, repeats=repeats, conflicts=conflicts)
 
 
 def _origin(name: str, own: str, others: set[str]) -> Origin:

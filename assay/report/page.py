@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
@@ -62,6 +62,7 @@ def page(judgement: Judgement) -> str:
     )
     environment.filters["figure"] = figure
     environment.filters["code"] = _code
+    environment.filters["span"] = span
     environment.filters["words"] = lambda name: name.replace("_", " ")
     manifest, history = judgement.manifest, judgement.history
     phases = dict(manifest.phases) if manifest else {}
@@ -114,6 +115,14 @@ def figure(value: float | str) -> str:
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"  # noqa: PLR2004  # as above
 
 
+def span(place: Mapping[str, Any], name: str) -> str:
+    """From where to where the offenders of one group reach: `seqs`, `offsets` or `seconds`; empty if unknown."""
+    first, last = place.get(f"{name}_from"), place.get(f"{name}_to")
+    if first is None or last is None or first < 0:
+        return ""
+    return figure(first) if first == last else f"{figure(first)} to {figure(last)}"
+
+
 class _Figures(dict[str, str]):
     """Figures by name; one that was not measured is an em dash."""
 
@@ -130,7 +139,7 @@ def _code(text: str) -> Markup:
 
 
 def _drawn(judgement: Judgement) -> list[Plot]:
-    return plots(judgement.history) if judgement.history else []
+    return plots(judgement.history, judgement.timeline) if judgement.history else []
 
 
 def _tables(judgement: Judgement) -> dict[str, dict[str, str]]:

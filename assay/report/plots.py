@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.checks.finding import UndecidedError, counted
-from assay.checks.objectives import latencies_ms, load_window
-from assay.checks.records import Origin
-from assay.ledger import Outcome
+from assay.checks.timeline import COARSE, intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,18 +23,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from assay.checks import History
+    from assay.checks.tally import Tally
 
     Array = np.ndarray[Any, Any]
 
-#: At most so many intervals in a plot over time; each is a round number of milliseconds.
-_INTERVALS: Final = 120
-_ROUND_MS: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 3_600_000)
 #: Stand-ins in the SVG for colours of the page's theme.
 _INK, _GRID = "#010203", "#040506"
 _THEME: Final = {_INK: "currentColor", _GRID: "var(--grid)"}
 #: Told apart with any colour vision, on white and on near-black (after Okabe and Ito).
 BLUE, ORANGE, GREEN, PINK, SKY = "#2f7fc1", "#d9822b", "#1f9d74", "#c05f9b", "#5aa9d6"
 _SERIES: Final = (BLUE, ORANGE, GREEN, PINK, SKY, "#a68a1f")
+
+#: The percentiles of latency over time: name, quantile, colour.
+_BANDS: Final = (("p99", 0.99, PINK), ("p90", 0.9, ORANGE), ("p50", 0.5, BLUE))
 
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -71,22 +70,26 @@ class Plot:
     svg: str
 
 
-def plots(history: History) -> list[Plot]:
-    """Every plot that the evidence allows; one that it doesn't allow says why in its place."""
+def plots(history: History, counts: Tally) -> list[Plot]:
+    """Every plot that the evidence allows; one that it doesn't allow says why in its place.
+
+    Args:
+        history: The run.
+        counts: Its timeline (`assay.checks.timeline`).
+    """
     import matplotlib as mpl  # noqa: PLC0415  # half a second that only a report should cost
 
     with mpl.rc_context(_STYLE):
-        return [_plot(history, title, f"plot{index}-") for index, title in enumerate(_PLOTS)]
+        return [_plot(history, counts, title, f"plot{index}-") for index, title in enumerate(_PLOTS)]
 
 
-def throughput(history: History) -> tuple[str, Figure]:
+def throughput(history: History, counts: Tally) -> tuple[str, Figure]:
     """Messages a second: acknowledged, and as intended."""
-    began, ended = load_window(history)
-    edges, width = _edges(began, ended)
-    acked = _histogram(edges, [sends.ended_ns[sends.having(Outcome.OK)] for sends in history.sends]) / width
-    intended = _histogram(edges, [sends.intended_ns[sends.attempted] for sends in history.sends]) / width
+    scale = intervals(history)
+    width = scale.width_ns / 1e9
+    acked, intended = (counts.bins[name] / width for name in ("acked", "intended"))
     figure, (axes,) = _figure(1)
-    seconds = _seconds(edges, began)
+    seconds = scale.edges_seconds
     axes.stairs(intended, seconds, color=ORANGE, linewidth=1.4, label="intended", linestyle=(0, (4, 2)))
     axes.stairs(acked, seconds, color=BLUE, fill=True, alpha=0.25)
     axes.stairs(acked, seconds, color=BLUE, linewidth=1.6, label="acknowledged")
@@ -94,43 +97,41 @@ def throughput(history: History) -> tuple[str, Figure]:
     axes.axhline(objective, color=_INK, linewidth=0.9, linestyle=":", label=f"objective {objective:,.0f}/s")
     _finish(axes, "messages/s", "seconds since the load began")
     axes.set_ylim(bottom=0)
-    total = acked.sum() * width
     words = (
-        f"{total:,.0f} messages acknowledged in {(ended - began) / 1e9:.1f} s; the busiest {width:g} s reached "
-        f"{acked.max():,.0f} messages/s."
+        f"{int(counts.bins['acked'].sum()):,} messages acknowledged in {width * scale.count:.1f} s; the busiest "
+        f"{width:g} s reached {acked.max():,.0f} messages/s."
     )
     return words, figure
 
 
-def latency_over_time(history: History) -> tuple[str, Figure]:
+def latency_over_time(history: History, counts: Tally) -> tuple[str, Figure]:
     """Percentiles of latency by the time at which messages should have been sent."""
-    began, ended = load_window(history)
-    edges, width = _edges(began, ended)
-    values = latencies_ms(history)
-    times = np.concatenate([sends.intended_ns[sends.having(Outcome.OK)] for sends in history.sends])
-    order = np.argsort(times, kind="stable")
-    values, bounds = values[order], np.searchsorted(times[order], edges)
-    figure, (axes,) = _figure(1)
-    middle = (_seconds(edges[:-1], began) + _seconds(edges[1:], began)) / 2
-    for name, quantile, colour in (("p99", 0.99, PINK), ("p90", 0.9, ORANGE), ("p50", 0.5, BLUE)):
-        line = [
-            np.quantile(values[first:last], quantile) if last > first else np.nan
-            for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-        ]
-        axes.plot(middle, line, color=colour, linewidth=1.6, label=name)
-    _log(axes, values)
-    _finish(axes, "milliseconds", "seconds since the load began, by intended time of sending")
-    return f"Percentiles of each {width:g} s. The slowest message took {values.max():,.0f} ms.", figure
-
-
-def latency_curve(history: History) -> tuple[str, Figure]:
-    """The whole distribution, its tail stretched: each step to the right is ten times rarer."""
-    values = latencies_ms(history)
-    if not len(values):
+    scale = intervals(history)
+    table = counts.bins["latency"].reshape(scale.count, COARSE.count)
+    filled = table.sum(axis=1) > 0
+    if not filled.any():
         raise UndecidedError("no send was acknowledged")
-    nines = np.linspace(0, max(np.log10(len(values)), 1), 160)
-    quantiles = 1 - 10.0**-nines
-    line = np.quantile(values, quantiles)
+    figure, (axes,) = _figure(1)
+    middle = (scale.edges_seconds[:-1] + scale.edges_seconds[1:]) / 2
+    lines = np.full((len(_BANDS), scale.count), np.nan)
+    for column in np.flatnonzero(filled).tolist():
+        lines[:, column] = COARSE.quantiles(table[column], [quantile for _, quantile, _ in _BANDS]) / 1e6
+    for (name, _, colour), line in zip(_BANDS, lines, strict=True):
+        axes.plot(middle, line, color=colour, linewidth=1.6, label=name)
+    _log(axes, lines[np.isfinite(lines)])
+    _finish(axes, "milliseconds", "seconds since the load began, by intended time of sending")
+    return f"Percentiles of each {scale.width_ns / 1e9:g} s, within 3 %.", figure
+
+
+def latency_curve(history: History, counts: Tally) -> tuple[str, Figure]:
+    """The whole distribution, its tail stretched: each step to the right is ten times rarer."""
+    scale = intervals(history)
+    whole = counts.bins["latency"].reshape(scale.count, COARSE.count).sum(axis=0)
+    total = int(whole.sum())
+    if not total:
+        raise UndecidedError("no send was acknowledged")
+    nines = np.linspace(0, max(np.log10(total), 1), 160)
+    line = COARSE.quantiles(whole, 1 - 10.0**-nines) / 1e6
     figure, (axes,) = _figure(1)
     axes.plot(nines, line, color=BLUE, linewidth=1.8)
     axes.fill_between(nines, line, color=BLUE, alpha=0.15)
@@ -142,13 +143,13 @@ def latency_curve(history: History) -> tuple[str, Figure]:
         axes.plot(
             [2], [objective], marker="v", color=PINK, linestyle="none", label=f"objective p99 {objective:,.0f} ms"
         )
-    _log(axes, values)
+    _log(axes, line)
     _finish(axes, "milliseconds", "share of messages that were faster")
-    p50, p99, p999 = np.quantile(values, [0.5, 0.99, 0.999])
+    p50, p99, p999 = COARSE.quantiles(whole, [0.5, 0.99, 0.999]) / 1e6
     return f"p50 {p50:,.1f} ms, p99 {p99:,.1f} ms, p99.9 {p999:,.1f} ms, from the intended time of sending.", figure
 
 
-def lag(history: History) -> tuple[str, Figure]:
+def lag(history: History, _: Tally) -> tuple[str, Figure]:
     """End and committed offsets of each partition, and what waits between them."""
     samples = history.lag
     began = int(samples.at_ns[0])
@@ -174,25 +175,17 @@ def lag(history: History) -> tuple[str, Figure]:
     return words, figure
 
 
-def partitions(history: History) -> tuple[str, Figure]:
+def partitions(history: History, counts: Tally) -> tuple[str, Figure]:
     """How many messages each partition had at each station: attempted, acknowledged, in the log, in the sink."""
     numbers = sorted(history.partitions)
-    log, sink = history.log, history.sink
-    stations = {
-        "attempted": [sends.partition[sends.attempted] for sends in history.sends],
-        "acknowledged": [sends.acked_partition[sends.having(Outcome.OK)] for sends in history.sends],
-        "in the log": [log.partition[log.origin == Origin.OWN]],
-        "in the sink": [sink.partition[sink.origin == Origin.OWN]],
-    }
+    stations = ("attempted", "acknowledged", "in the log", "in the sink")
     figure, (axes,) = _figure(1)
     width = 0.8 / len(stations)
     words = []
-    for place, (name, parts) in enumerate(stations.items()):
-        counts = np.array([sum(int(np.count_nonzero(part == number)) for part in parts) for number in numbers])
-        axes.bar(
-            np.arange(len(numbers)) + (place - 1.5) * width, counts, width * 0.92, color=_SERIES[place], label=name
-        )
-        words.append(f"{int(counts.sum()):,} {name}")
+    for place, name in enumerate(stations):
+        times = np.array([counts.counts[f"{name} {number}"] for number in numbers])
+        axes.bar(np.arange(len(numbers)) + (place - 1.5) * width, times, width * 0.92, color=_SERIES[place], label=name)
+        words.append(f"{int(times.sum()):,} {name}")
     axes.set_xticks(range(len(numbers)), [f"partition {number}" for number in numbers])
     _finish(axes, "messages", "")
     axes.grid(visible=False, axis="x")
@@ -200,7 +193,7 @@ def partitions(history: History) -> tuple[str, Figure]:
     return f"{counted(len(numbers), 'partition')}: {', '.join(words)}.", figure
 
 
-_PLOTS: Final[dict[str, Callable[[History], tuple[str, Figure]]]] = {
+_PLOTS: Final[dict[str, Callable[[History, Tally], tuple[str, Figure]]]] = {
     "Throughput": throughput,
     "Latency over time": latency_over_time,
     "Latency, whole distribution": latency_curve,
@@ -209,32 +202,14 @@ _PLOTS: Final[dict[str, Callable[[History], tuple[str, Figure]]]] = {
 }
 
 
-def _plot(history: History, title: str, prefix: str) -> Plot:
+def _plot(history: History, counts: Tally, title: str, prefix: str) -> Plot:
     try:
-        words, figure = _PLOTS[title](history)
+        words, figure = _PLOTS[title](history, counts)
     except UndecidedError as reason:
         return Plot(title, f"Not drawn: {reason}.", "")
     except Exception as error:  # noqa: BLE001  # a plot that can't be drawn must not cost the reader the verdict
         return Plot(title, f"Not drawn ({type(error).__name__}: {error}).", "")
     return Plot(title, words, _svg(figure, prefix))
-
-
-def _edges(began: int, ended: int) -> tuple[Array, float]:
-    """Edges of the intervals, in nanoseconds, and their width in seconds."""
-    span_ms = max((ended - began) / 1e6, 1)
-    width = next((width for width in _ROUND_MS if span_ms / width <= _INTERVALS), span_ms / _INTERVALS)
-    count = int(np.ceil(span_ms / width))
-    return began + (np.arange(count + 1) * width * 1e6).astype(np.int64), width / 1e3
-
-
-def _histogram(edges: Array, parts: list[Array]) -> Array:
-    width = edges[1] - edges[0]
-    total = np.zeros(len(edges) - 1)
-    for part in parts:
-        place = (part - edges[0]) // width
-        inside = (place >= 0) & (place < len(total))
-        total += np.bincount(place[inside], minlength=len(total))
-    return total
 
 
 def _seconds(times_ns: Array, began: int) -> Array:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.judge import Judgement
+    from assay.verdict import Finding
 
 #: Sign, so that a verdict can be read without colour, and colour.
 SIGNS: Final = {Verdict.PASS: ("✓", "green"), Verdict.FAIL: ("✗", "bold red"), Verdict.UNKNOWN: ("?", "yellow")}
@@ -22,6 +23,11 @@ LIMIT: Final = (
     "Acknowledged messages survive process crash, node loss and partition; Kafka acknowledges from page cache, "
     "so this says nothing of power loss."
 )
+
+
+def _told(found: Finding) -> Text:
+    cause = Text(f"\nWhat usually causes it: {found.cause}", style="dim") if found.cause else Text()
+    return Text(found.summary) + cause
 
 
 def summary(judgement: Judgement, console: Console) -> None:
@@ -32,7 +38,7 @@ def summary(judgement: Judgement, console: Console) -> None:
     table.add_column(overflow="fold")
     for found in by_severity(judgement.findings):
         sign, style = SIGNS[found.verdict]
-        table.add_row(Text(f"{sign} {found.verdict.value}", style=style), Text(found.check), Text(found.summary))
+        table.add_row(Text(f"{sign} {found.verdict.value}", style=style), Text(found.check), _told(found))
     console.print(table)
     sign, style = SIGNS[judgement.verdict]
     run = f" {judgement.manifest.run_id}" if judgement.manifest else ""

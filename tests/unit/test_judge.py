@@ -9,16 +9,17 @@ import pytest
 from runs import Run
 
 from assay import checks, judge
+from assay.checks.delivery import Duplicate
 from assay.errors import UsageError
-from assay.report import write_verdict
+from assay.report import judged
 from assay.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assay.checks import History
+    from assay.checks.shards import SendsShard
+    from assay.checks.tally import Tally
     from assay.judge import Judgement
-    from assay.verdict import Finding
 
 
 @pytest.fixture
@@ -35,6 +36,12 @@ def complaints(judgement: Judgement) -> dict[str, Verdict]:
 def reason(judgement: Judgement) -> str:
     """What is said of the evidence."""
     return next(found.summary for found in judgement.findings if found.check == "evidence")
+
+
+def problems(judgement: Judgement) -> dict[str, str]:
+    """What is wrong with each file."""
+    found = next(found for found in judgement.findings if found.check == "evidence")
+    return {str(example["file"]): str(example["problem"]) for example in found.examples}
 
 
 def test_a_clean_run_passes(folder: Path) -> None:
@@ -56,8 +63,8 @@ def test_a_loss_fails(tmp_path: Path) -> None:
 
 def test_the_verdict_is_the_same_to_the_byte(folder: Path) -> None:
     """Judged twice, by a process that has written the verdict into the folder meanwhile."""
-    first = write_verdict(folder, judge.judge(folder))[0].read_bytes()
-    second = write_verdict(folder, judge.judge(folder))[0].read_bytes()
+    first = judged(folder)[1][0].read_bytes()
+    second = judged(folder)[1][0].read_bytes()
     assert first == second
     assert json.loads(first)["verdict"] == "pass"
 
@@ -65,13 +72,19 @@ def test_the_verdict_is_the_same_to_the_byte(folder: Path) -> None:
 def test_a_crashing_check_is_unknown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It's named with its error, and the others are made."""
 
-    def broken(_: History) -> Finding:
-        raise ZeroDivisionError("by zero")
+    class Broken(Duplicate):
+        """Counts nothing."""
 
-    monkeypatch.setattr(judge, "CHECKS", {**checks.CHECKS, "duplicate": broken})
+        def of_sends(self, shard: SendsShard) -> Tally:
+            """It can't."""
+            raise ZeroDivisionError(f"by zero at {shard.first}")
+
+    monkeypatch.setattr(judge, "CHECKS", {**checks.CHECKS, "duplicate": Broken()})
     judgement = judge.judge(folder)
     assert complaints(judgement) == {"duplicate": Verdict.UNKNOWN}
     assert judgement.exit_code == 2
+    found = next(found for found in judgement.findings if found.check == "duplicate")
+    assert "crashed (ZeroDivisionError: by zero at 0)" in found.summary
 
 
 def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
@@ -104,7 +117,9 @@ def test_another_schema_version(folder: Path) -> None:
     assert "schema version 9" in reason(judgement)
 
 
-@pytest.mark.parametrize("name", ["log.arrows", "sink.arrows", "attempts-load-0.arrows", "etl.arrows", "lag.arrows"])
+@pytest.mark.parametrize(
+    "name", ["log.parquet", "sink.parquet", "attempts-load-0.parquet", "etl.parquet", "lag.parquet"]
+)
 def test_a_missing_ledger(folder: Path, name: str) -> None:
     """Unknown and named; nothing fails for it."""
     (folder / name).unlink()
@@ -113,7 +128,7 @@ def test_a_missing_ledger(folder: Path, name: str) -> None:
     assert f"{name} is missing" in reason(judgement)
 
 
-@pytest.mark.parametrize("name", ["log.arrows", "sink.arrows", "attempts-load-0.arrows", "outcomes-load-1.arrows"])
+@pytest.mark.parametrize("name", ["log.parquet", "sink.parquet", "attempts-load-0.parquet", "outcomes-load-1.parquet"])
 @pytest.mark.parametrize("place", [0.0, 0.5, 0.99])
 def test_a_changed_byte(folder: Path, name: str, place: float) -> None:
     """Wherever it is, it is noticed, the ledger is left out, and the verdict is unknown."""
@@ -129,16 +144,16 @@ def test_a_changed_byte(folder: Path, name: str, place: float) -> None:
 
 def test_a_truncated_ledger(folder: Path) -> None:
     """Unknown, by its size."""
-    path = folder / "log.arrows"
+    path = folder / "log.parquet"
     path.write_bytes(path.read_bytes()[:-100])
     judgement = judge.judge(folder)
     assert judgement.verdict is Verdict.UNKNOWN
-    assert "log.arrows" in reason(judgement)
+    assert "log.parquet" in reason(judgement)
 
 
 def test_a_ledger_that_the_manifest_does_not_know(folder: Path) -> None:
     """Something was added after the run: unknown."""
-    (folder / "log-2.arrows").write_bytes((folder / "log.arrows").read_bytes())
+    (folder / "log-2.parquet").write_bytes((folder / "log.parquet").read_bytes())
     judgement = judge.judge(folder)
     assert judgement.verdict is Verdict.UNKNOWN
     assert "not in the manifest" in reason(judgement)
@@ -148,9 +163,27 @@ def test_a_run_that_was_never_sealed(folder: Path) -> None:
     """Without hashes it can be judged but not vouched for: never a pass."""
     path = folder / "manifest.json"
     document = json.loads(path.read_text())
-    document["files"] = {}
+    document |= {"files": {}, "seal": ""}
     path.write_text(json.dumps(document))
     assert complaints(judge.judge(folder)) == {"evidence": Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"messages": 12', '"messages": 11'),
+        ('"success_ratio": 0.999', '"success_ratio": 0.9'),
+        ('"drained": true', '"drained": false'),
+    ],
+)
+def test_a_changed_manifest(folder: Path, before: str, after: str) -> None:
+    """The manifest is under its own seal: no objective and no fact can be changed afterwards."""
+    path = folder / "manifest.json"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    judgement = judge.judge(folder)
+    assert judgement.verdict is not Verdict.PASS
+    assert "manifest.json is not what was sealed" in reason(judgement)
 
 
 def test_a_manifest_that_points_outside(folder: Path) -> None:
@@ -159,14 +192,14 @@ def test_a_manifest_that_points_outside(folder: Path) -> None:
     document = json.loads(path.read_text())
     document["files"]["../outside"] = {"bytes": 1, "sha256": "0" * 64}
     path.write_text(json.dumps(document))
-    assert "outside the folder" in reason(judge.judge(folder))
+    assert "lies outside the folder" in problems(judge.judge(folder))["../outside"]
 
 
 def test_rubbish_in_place_of_a_ledger(tmp_path: Path) -> None:
     """A file that is no ledger at all, sealed as it is: unknown."""
     run = Run()
     folder = run.write(tmp_path)
-    (folder / "log.arrows").write_bytes(b"not a ledger")
+    (folder / "log.parquet").write_bytes(b"not a ledger")
     path = folder / "manifest.json"
     document = json.loads(path.read_text())
     document["files"] = {}

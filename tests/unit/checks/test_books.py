@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from runs import Run
 
+from assay.checks import UndecidedError
 from assay.ledger import Outcome
 
 
@@ -103,5 +104,5 @@ class TestConservation:
         ledgers = run.ledgers()
         history = run.history()
         history.ledgers = (*ledgers, ledgers[0])
-        with pytest.raises(Exception, match="both of producer load-0"):
-            _ = history.sends
+        with pytest.raises(UndecidedError, match="both of producer load-0"):
+            _ = history.senders

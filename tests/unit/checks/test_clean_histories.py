@@ -27,6 +27,7 @@ def test_clean_histories_have_no_complaint(messages: int, partitions: int, produ
     run = Run(messages=messages, partitions=partitions, producers=producers)
     run.manifest["objectives"]["success_ratio"] = 0.0
     run.manifest["objectives"]["throughput_per_second"] = 1.0
+    run.manifest["objectives"]["sink_repeats"] = None
     run.manifest["replicas"] = [
         {"pod": f"pod-{number}", "node": "node", "ready": True, "partitions": [number]} for number in range(3)
     ]

@@ -43,7 +43,7 @@ class TestLost:
         """Another record at the acknowledged offset is the trace of a truncated log."""
         row = run.lose("load-0", 0)
         assert row["offset"] == 100
-        assert run.finding("lost").examples[0]["now there"] == "load-1 seq 0"
+        assert run.finding("lost").examples[0]["now there"] == "load-1 seq 0 (epoch 0)"
 
     def test_a_duplicate_does_not_hide_a_loss(self, run: Run) -> None:
         """One lost and another written twice: counts are right, and both are called out."""
@@ -97,15 +97,25 @@ class TestLost:
         assert "25 %" in found.summary
 
     def test_examples_are_capped_and_the_listing_is_not(self) -> None:
-        """Ten examples of fourteen; all fourteen in the listing; the summary has their ranges."""
+        """Ten examples of fourteen; what is gathered by producer and partition is of all of them."""
         run = Run(messages=60)
         for seq in (*range(3, 15), 20, 21):
             run.lose("load-0", seq)
         found = run.finding("lost")
         assert len(found.examples) == 10
         assert found.total == 14
-        assert len(found.listing["seq"]) == 14
-        assert "load-0: 3-14, 20-21" in found.summary
+        assert found.places[0] == {
+            "producer": "load-0",
+            "partition": 0,
+            "messages": 5,
+            "seqs_from": 3,
+            "seqs_to": 21,
+            "offsets_from": 102,
+            "offsets_to": 110,
+            "seconds_from": 0.006,
+            "seconds_to": 0.042,
+        }
+        assert "load-0 in partition 0: 5 (seqs 3-21, offsets 102-110)" in found.summary
 
 
 class TestAbortedRead:
@@ -269,9 +279,13 @@ class TestReordered:
         assert run.finding("reordered").examples[0] == {
             "producer": "load-0",
             "partition": 0,
-            "seq": 0,
-            "offset": 102,
-            "stands after seq": 3,
+            "seq": 3,
+            "offset": 100,
+            "stands before seq": 0,
+            "at_seconds": 0.01,
+            "before it": "etl seq 2 (epoch 0)",
+            "now there": "load-0 seq 3 (epoch 0)",
+            "after it": "load-1 seq 0 (epoch 0)",
         }
 
     def test_the_order_between_producers_is_nobodys_promise(self, run: Run) -> None:

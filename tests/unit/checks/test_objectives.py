@@ -91,7 +91,7 @@ class TestLatency:
     def test_a_clock_that_went_back(self, run: Run) -> None:
         """An acknowledgement before its send can't be timed."""
         run.outcomes["load-0"][3]["ended_ns"] = 1
-        assert run.complaints() == {"latency": "unknown"}
+        assert run.complaints() == {"latency": "unknown", "clock": "unknown"}
 
 
 class TestLag:
