@@ -289,6 +289,34 @@ def report(folder: Path, processes: int | None, dask: str | None) -> Verdict:
 
 
 @cli.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--histories", default=1000, show_default=True, type=click.IntRange(0), help="Clean ones to judge.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Where the clean histories begin.")
+@click.option("--pairs/--no-pairs", default=True, show_default=True, help="Also seed two anomalies at once.")
+@engine_options
+def selftest(
+    folder: Path | None, *, histories: int, seed: int, pairs: bool, processes: int | None, dask: str | None
+) -> Verdict:
+    """Judge the judge: seed every anomaly into copies of a run that passed, and clean histories that must stay clean.
+
+    FOLDER is the evidence of a run that passed; without it, a made-up run is used.
+    """
+    from assay.engine import engine  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+    from assay.selftest import report as told  # noqa: PLC0415  # see above
+    from assay.selftest import trial  # noqa: PLC0415  # see above
+
+    trial.check_source(folder)
+    phases = Phases(PROGRESS)
+    with engine(processes, dask) as workers:
+        with phases.phase("mutations"):
+            results = trial.trials(folder, workers, phases.advance, pairs=pairs)
+        with phases.phase("histories"):
+            alarms = trial.acquittals(histories, seed, workers, phases.advance)
+    return told.tell(results, histories, alarms, OUT)
+
+
+@cli.command()
 @target_options
 @load_options
 @click.option("--keep", is_flag=True, help="Leave the cluster up afterwards.")

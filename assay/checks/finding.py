@@ -66,11 +66,11 @@ def missing(offenders: int, *, whole: bool) -> Verdict:
     return Verdict.FAIL if whole else Verdict.UNKNOWN
 
 
-def at_most(trials: int) -> str:
+def at_most(trials: int, noun: str = "messages") -> str:
     """What a count of zero in `trials` allows to say of the rate: at most 3/trials at 95 % (the rule of three)."""
     if trials <= _RULE_OF_THREE:
         return "too few to bound the rate"
-    return f"at 95 % confidence at most {100 * _RULE_OF_THREE / trials:.2g} % of such messages"
+    return f"at 95 % confidence at most {100 * _RULE_OF_THREE / trials:.2g} % of such {noun}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 #: So many offenders are shown with a finding; the full list goes into a file beside the verdict.
 EXAMPLES: Final = 10
 
-#: How the columns of a listing are gathered by producer and partition.
+#: What is gathered by producer and partition: the least of one column, the greatest of another.
 _SPOTS: Final = {
-    "seq": ("seq", "seqs"),
-    "offset": ("offset", "offsets"),
-    "sent_seconds": ("seconds", "seconds"),
+    "seqs": ("seq", "seq"),
+    "offsets": ("offset", "offset"),
+    "seconds": ("sent_seconds", "until"),
 }
 
 
@@ -85,13 +86,15 @@ def gathered(rows: pa.Table) -> pa.Table | None:
     """
     if not {"producer", "partition"} <= set(rows.column_names):
         return None
-    present = [(column, name) for column, (_, name) in _SPOTS.items() if column in rows.column_names]
+    if "ended_seconds" in rows.column_names:  # a send lasts until its end, where that was learnt
+        rows = rows.append_column("until", pc.max_element_wise(rows["sent_seconds"], rows["ended_seconds"]))
+    present = [(*column, name) for name, column in _SPOTS.items() if column[0] in rows.column_names]
     asked: list[Any] = [("producer", "count")]
-    asked += [(column, how) for column, _ in present for how in ("min", "max")]
+    asked += [(column, how) for first, last, _ in present for column, how in ((first, "min"), (last, "max"))]
     found = rows.group_by(["producer", "partition"], use_threads=False).aggregate(asked)
     columns = {"producer": found["producer"], "partition": found["partition"], "messages": found["producer_count"]}
-    for column, name in present:
-        columns |= {f"{name}_from": found[f"{column}_min"], f"{name}_to": found[f"{column}_max"]}
+    for first, last, name in present:
+        columns |= {f"{name}_from": found[f"{first}_min"], f"{name}_to": found[f"{last}_max"]}
     return pa.table(columns).sort_by([("producer", "ascending"), ("partition", "ascending")])
 
 

@@ -113,7 +113,7 @@ class TestLost:
             "offsets_from": 102,
             "offsets_to": 110,
             "seconds_from": 0.006,
-            "seconds_to": 0.042,
+            "seconds_to": 0.047,
         }
         assert "load-0 in partition 0: 5 (seqs 3-21, offsets 102-110)" in found.summary
 

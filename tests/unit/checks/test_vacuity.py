@@ -104,3 +104,49 @@ def test_a_missing_ledger_leaves_its_checks_unknown(run: Run, kind: str) -> None
     complaints = run.complaints()
     assert complaints
     assert set(complaints.values()) == {Verdict.UNKNOWN.value}
+
+
+class TestFaults:
+    """Faults that were asked for have to have been there."""
+
+    def fault(self, *steps: str) -> list[dict[str, object]]:
+        """The ledger of one fault."""
+        what = {"fault": "kill-1", "kind": "broker-kill", "target": "pod/kafka-1", "detail": None}
+        return [what | {"at_ns": number, "step": step} for number, step in enumerate(steps)]
+
+    def test_a_fault_that_bit_and_healed(self, run: Run) -> None:
+        """It happened."""
+        run.faults = self.fault("inject-asked", "bites", "heal-asked", "healed")
+        assert run.complaints() == {}
+
+    def test_a_fault_that_never_bit(self, run: Run) -> None:
+        """The API took it, and nothing happened: the run shows nothing of it."""
+        run.faults = self.fault("inject-asked", "heal-asked", "healed")
+        assert run.complaints() == {"vacuous": "unknown"}
+        assert "kill-1 on pod/kafka-1 was never seen to bite" in run.finding("vacuous").summary
+
+    def test_a_fault_that_never_healed(self, run: Run) -> None:
+        """What came after was not recovery."""
+        run.faults = self.fault("inject-asked", "bites")
+        assert run.complaints() == {"vacuous": "unknown"}
+
+    def test_a_loss_names_the_fault_that_was_active(self, run: Run) -> None:
+        """The acknowledgement came while a broker was being killed."""
+        run.faults = self.fault("inject-asked", "bites", "healed")
+        for row, at in zip(run.faults, (4, 5, 9), strict=True):
+            row["at_ns"] = at * 1_000_000
+        run.lose("load-0", 0)
+        assert run.finding("lost").places[0]["fault"] == "kill-1"
+        run.lose("load-1", 5)
+        assert run.finding("lost").examples[1]["fault"] == "none"
+
+
+class TestDeadLetters:
+    """Messages that rightly are no rows."""
+
+    def test_a_message_of_this_run_in_the_dead_letters_has_arrived(self, run: Run) -> None:
+        """It is not in the sink, and not lost."""
+        row = run.at("load-1", 3, run.sink)
+        run.sink.remove(row)
+        run.deadletters = [{"partition": row["partition"], "offset": row["offset"], "reason": "not_json"}]
+        assert run.complaints() == {}

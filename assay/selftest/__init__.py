@@ -1,0 +1,1 @@
+"""The judge is judged: anomalies are seeded into clean runs, and each must be found, and nothing else."""
