@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from runs import Run
 
-from assay import checks, judge
+from assay import checks, judge, run
 from assay.checks.delivery import Duplicate
 from assay.errors import UsageError
 from assay.report import judged
 from assay.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from assay.checks.shards import SendsShard
@@ -54,9 +58,9 @@ def test_a_clean_run_passes(folder: Path) -> None:
 
 def test_a_loss_fails(tmp_path: Path) -> None:
     """Exit code 1, and the sentence names the check."""
-    run = Run()
-    run.lose("load-0", 2)
-    judgement = judge.judge(run.write(tmp_path))
+    story = Run()
+    story.lose("load-0", 2)
+    judgement = judge.judge(story.write(tmp_path))
     assert judgement.exit_code == 1
     assert judgement.sentence == "1 check failed: lost."
 
@@ -197,8 +201,7 @@ def test_a_manifest_that_points_outside(folder: Path) -> None:
 
 def test_rubbish_in_place_of_a_ledger(tmp_path: Path) -> None:
     """A file that is no ledger at all, sealed as it is: unknown."""
-    run = Run()
-    folder = run.write(tmp_path)
+    folder = Run().write(tmp_path)
     (folder / "log.parquet").write_bytes(b"not a ledger")
     path = folder / "manifest.json"
     document = json.loads(path.read_text())
@@ -207,3 +210,81 @@ def test_rubbish_in_place_of_a_ledger(tmp_path: Path) -> None:
     judgement = judge.judge(folder)
     assert judgement.verdict is Verdict.UNKNOWN
     assert any("not a readable ledger" in str(example) for found in judgement.findings for example in found.examples)
+
+
+def seal(folder: Path) -> None:
+    """Seal a folder that was changed before its seal: what is wrong then is in the facts, not in the keeping."""
+    run.resume(folder).seal()
+
+
+def test_two_ledgers_of_one_producer(folder: Path) -> None:
+    """Two load generators with one name: nothing is concluded from either, and the name is said."""
+    (folder / "attempts-again.parquet").write_bytes((folder / "attempts-load-0.parquet").read_bytes())
+    seal(folder)
+    judgement = judge.judge(folder)
+    assert judgement.exit_code == 2
+    lost = next(found for found in judgement.findings if found.check == "lost")
+    assert "two ledgers of attempts are both of producer load-0" in lost.summary
+
+
+@pytest.mark.parametrize("kind", ["attempts", "outcomes", "log", "sink", "events", "lag", "etl"])
+def test_an_empty_ledger(tmp_path: Path, kind: str) -> None:
+    """Not a row in it: never a pass, whatever the others say; a sink that is empty though all was committed is a loss."""
+    story = Run()
+    rows = getattr(story, kind)
+    if isinstance(rows, dict):
+        for mine in rows.values():
+            mine.clear()
+    else:
+        setattr(story, kind, [])
+    judgement = judge.judge(story.write(tmp_path))
+    assert judgement.verdict is not Verdict.PASS
+    assert not any("crashed" in found.summary for found in judgement.findings)
+
+
+def test_a_clock_that_goes_back(tmp_path: Path) -> None:
+    """Times that can't be: unknown, and it says that the clock is to blame."""
+    story = Run()
+    story.attempts["load-0"][3]["sent_ns"] = 10**15
+    judgement = judge.judge(story.write(tmp_path))
+    assert complaints(judgement) == {"clock": Verdict.UNKNOWN}
+    assert "1 send before an earlier one" in next(one.summary for one in judgement.findings if one.check == "clock")
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "words"),
+    [
+        (lambda folder: (folder / "log.parquet").unlink(), 2, "log.parquet is missing"),
+        (lambda folder: (folder / "sink.parquet").write_bytes(b""), 2, "sink.parquet has 0 bytes"),
+        (lambda folder: (folder / "manifest.json").unlink(), 2, "no manifest.json"),
+        (lambda folder: shutil.rmtree(folder), 254, "is not a folder"),
+    ],
+)
+def test_the_command_never_shows_a_traceback(
+    folder: Path, damage: Callable[[Path], None], code: int, words: str
+) -> None:
+    """Exit code 2 or 254, and the reason in words."""
+    damage(folder)
+    command = [sys.executable, "-m", "assay.cli", "judge", "--processes", "1", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code
+    assert words in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_same_verdict_on_another_machine(folder: Path, tmp_path: Path) -> None:
+    """The folder moved elsewhere, judged by a fresh process in another time zone and language: the same to the byte."""
+    judged(folder)
+    elsewhere = tmp_path / "elsewhere" / "run"
+    shutil.copytree(folder, elsewhere)
+    (elsewhere / "verdict.json").unlink()
+    environment = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PATH": "/usr/bin:/bin"}
+    subprocess.run(
+        [sys.executable, "-m", "assay.cli", "judge", str(elsewhere)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert (elsewhere / "verdict.json").read_bytes() == (folder / "verdict.json").read_bytes()
