@@ -68,9 +68,8 @@ def _memory(pid: int, family: dict[int, float]) -> int:
 
 def main(sizes: Sequence[int], processes: int, scratch: Path | None, plot: Path | None) -> None:
     """Print one line a size, and draw them."""
-    print(
-        f"{'messages':>12} {'judged':>9} {'x before':>9} {'x hashing':>10} {'processor':>10} {'peak':>9} {'evidence':>9}"
-    )
+    widths = {"messages": 12, "judged": 9, "x before": 9, "x hashing": 10, "processor": 10, "peak": 9, "files": 9}
+    print(*(f"{text:>{width}}" for text, width in widths.items()))
     lines: list[tuple[int, float, int]] = []
     start_up = 0.0
     for messages in (_SMALLEST, *sizes):
