@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import stamina
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from workloads.etl import pipeline, produce
 from workloads.etl.extract import Feed, FeedError, retry_after
@@ -20,6 +20,8 @@ from workloads.timeouts import KafkaTimeouts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mock_brokers import MockBrokers
+
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -28,14 +30,6 @@ def _no_waiting() -> Iterator[None]:
     """Retries happen at once, at most five of them."""
     with stamina.set_testing(True, attempts=5):
         yield
-
-
-@pytest.fixture
-def brokers() -> tuple[Producer, str]:
-    """A producer whose brokers are mocked by librdkafka itself, and their address."""
-    producer = Producer({"test.mock.num.brokers": 1, "enable.idempotence": True, "log_level": 0})
-    found = producer.list_topics(timeout=10).brokers.values()
-    return producer, ",".join(f"{broker.host}:{broker.port}" for broker in found)
 
 
 def row(day: int, **changes: object) -> dict[str, object]:
@@ -100,23 +94,9 @@ def run(answer: Answer, producer: Producer) -> Summary:
     return summary
 
 
-def read(address: str, topic: str, count: int) -> list[Any]:
-    """All messages of a topic."""
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "test", "log_level": 0})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    messages: list[Any] = []
-    while len(messages) < count:
-        found = consumer.consume(count, 5.0)
-        assert found, f"only {len(messages)} of {count} messages in {topic}"
-        messages += found
-    consumer.close()
-    return messages
-
-
-def test_every_row_ends_in_exactly_one_topic(brokers: tuple[Producer, str]) -> None:
+def test_every_row_ends_in_exactly_one_topic(brokers: MockBrokers) -> None:
     """Seven rows: four good, one without price, one twice, one nothing at all; all seven are found again."""
-    producer, address = brokers
+    producer = brokers.producer()
     rows: list[object] = [row(1), row(2), row(3, price=None), row(1), None, row(4), row(5)]
     summary = run(feed_of(rows), producer)
     said = json.loads(summary.line())
@@ -126,21 +106,21 @@ def test_every_row_ends_in_exactly_one_topic(brokers: tuple[Producer, str]) -> N
     assert said["reasons"] == {"missing_field": 1, "duplicate": 1, "not_an_object": 1}
     assert said["by_commodity"]["gold"] == {"extracted": 7, "accepted": 4, "produced": 4, "rejected": 3}
     assert said["outcome"] == "ok"
-    prices = read(address, "commodity-prices", 4)
+    prices = brokers.read("commodity-prices", 4)
     assert {message.key() for message in prices} == {f"gold/spot/2000-01-0{day}".encode() for day in (1, 2, 4, 5)}
     assert sorted(int(dict(message.headers())["seq"]) for message in prices) == [0, 1, 2, 3]
-    rejects = read(address, "commodity-price-rejects", 3)
+    rejects = brokers.read("commodity-price-rejects", 3)
     assert Counter(json.loads(message.value())["reason"] for message in rejects) == Counter(said["reasons"])
     assert {dict(message.headers())["producer"] for message in rejects} == {b"etl-rejects"}
 
 
-def test_a_second_run_writes_the_same_keyed_values(brokers: tuple[Producer, str]) -> None:
+def test_a_second_run_writes_the_same_keyed_values(brokers: MockBrokers) -> None:
     """Keys and values of two runs of one day are equal."""
-    producer, address = brokers
+    producer = brokers.producer()
     rows: list[object] = [row(day) for day in range(1, 8)]
     run(feed_of(rows), producer)
     run(feed_of(rows), producer)
-    pairs = Counter((message.key(), message.value()) for message in read(address, "commodity-prices", 14))
+    pairs = Counter((message.key(), message.value()) for message in brokers.read("commodity-prices", 14))
     assert set(pairs.values()) == {2}
 
 
@@ -196,15 +176,15 @@ def test_the_token_is_not_carried_elsewhere_nor_round_in_circles(link: str) -> N
         list(feed.pages("gold", 3))
 
 
-def test_rows_that_the_feed_announced_and_did_not_give_fail_the_run(brokers: tuple[Producer, str]) -> None:
+def test_rows_that_the_feed_announced_and_did_not_give_fail_the_run(brokers: MockBrokers) -> None:
     """The run is not sound, though every row that came is accounted for."""
-    summary = run(feed_of([row(1)], total=2), brokers[0])
+    summary = run(feed_of([row(1)], total=2), brokers.producer())
     said = json.loads(summary.line())
     assert (said["outcome"], said["unaccounted"], said["produced"]) == ("failed", 0, 1)
     assert "announced 2 rows of gold and gave 1" in said["problem"]
 
 
-def test_a_feed_that_dies_half_way_leaves_what_was_read_accounted_for(brokers: tuple[Producer, str]) -> None:
+def test_a_feed_that_dies_half_way_leaves_what_was_read_accounted_for(brokers: MockBrokers) -> None:
     """The first page is in the topic, the summary says so and that the run failed."""
     rows: list[object] = [row(day) for day in range(1, 6)]
     whole = feed_of(rows)
@@ -212,7 +192,7 @@ def test_a_feed_that_dies_half_way_leaves_what_was_read_accounted_for(brokers: t
     def dying(request: httpx.Request) -> httpx.Response:
         return whole(request) if request.url.params.get("page", "1") == "1" else httpx.Response(500)
 
-    said = json.loads(run(dying, brokers[0]).line())
+    said = json.loads(run(dying, brokers.producer()).line())
     assert (said["outcome"], said["extracted"], said["produced"], said["unaccounted"]) == ("failed", 3, 3, 0)
 
 
@@ -224,12 +204,12 @@ def test_a_delivery_that_fails_is_neither_produced_nor_forgotten() -> None:
     assert said["delivery_errors"] == {"_MSG_TIMED_OUT": 2}
 
 
-def test_kafka_that_does_not_answer_or_lacks_the_topic_is_one_sentence(brokers: tuple[Producer, str]) -> None:
+def test_kafka_that_does_not_answer_or_lacks_the_topic_is_one_sentence(brokers: MockBrokers) -> None:
     """Both are said before a row is read."""
     with pytest.raises(produce.KafkaUnusableError, match=r"127\.0\.0\.1:1 can't be reached .*\.$"):
         produce.connect("127.0.0.1:1", ["commodity-prices"], 0.3, 1.0, KafkaTimeouts())
     with pytest.raises(produce.KafkaUnusableError, match="has no topic absent: create it"):
-        produce.connect(brokers[1], ["absent"], 10.0, 1.0, KafkaTimeouts())
+        produce.connect(brokers.address, ["absent"], 10.0, 1.0, KafkaTimeouts())
 
 
 @pytest.mark.parametrize(
@@ -241,9 +221,9 @@ def test_retry_after_is_honoured_in_seconds_and_bounded(text: str, seconds: floa
     assert retry_after(httpx.Response(429, headers={"Retry-After": text})) == seconds
 
 
-def test_the_metrics_file_says_what_the_summary_says(brokers: tuple[Producer, str], tmp_path: Path) -> None:
+def test_the_metrics_file_says_what_the_summary_says(brokers: MockBrokers, tmp_path: Path) -> None:
     """Prometheus text format, base units."""
-    summary = run(feed_of([row(1), row(2, price=-1)]), brokers[0])
+    summary = run(feed_of([row(1), row(2, price=-1)]), brokers.producer())
     summary.write_metrics(tmp_path / "etl.prom")
     text = (tmp_path / "etl.prom").read_text()
     assert 'etl_run_rows{commodity="gold",outcome="produced"} 1.0' in text

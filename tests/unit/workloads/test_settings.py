@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,20 @@ ANALYTICS = {
 }
 
 
-def run(program: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program with nothing else in its environment; `{token}` is a file with a token."""
+def given(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    """The environment with the names of files in place of `{token}`, `{empty}` and `{absent}`."""
     (folder / "token").write_text("secret")
     (folder / "empty").write_text("")
     files = {"{token}": str(folder / "token"), "{empty}": str(folder / "empty"), "{absent}": str(folder / "absent")}
+    return {name: files.get(value, value) for name, value in environment.items()}
+
+
+def run(program: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program with nothing else in its environment."""
     return subprocess.run(
         [sys.executable, "-m", f"workloads.{program}"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]} | {name: files.get(value, value) for name, value in environment.items()},
+        env={"PATH": os.environ["PATH"]} | given(environment, folder),
         capture_output=True,
         text=True,
         timeout=60,
@@ -62,11 +68,30 @@ def run(program: str, environment: dict[str, str], folder: Path) -> subprocess.C
         ("analytics", ANALYTICS | {"ANALYTICS_CATALOG_URI": "x://u:{password}@h/d"}, "ANALYTICS_CATALOG_PASSWORD_FILE"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(program: str, environment: dict[str, str], words: str, tmp_path: Path) -> None:
+def test_a_wrong_setting_is_one_sentence(  # noqa: PLR0917  # pytest gives them by name
+    program: str,
+    environment: dict[str, str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """It names the variable or file, and nothing has started."""
-    ended = run(program, environment, tmp_path)
+    monkeypatch.setattr(os, "environ", given(environment, tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"workloads.{program}.__main__").main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (254, "")
+    assert words in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["feed", "etl", "analytics"])
+def test_a_program_without_settings_ends_with_one_sentence(program: str, tmp_path: Path) -> None:
+    """As a process of its own: exit code 254, and no traceback."""
+    ended = run(program, {}, tmp_path)
     assert (ended.returncode, ended.stdout) == (254, "")
-    assert words in ended.stderr
+    assert ended.stderr.startswith("The configuration is unusable, correct the environment: ")
     assert ended.stderr.count("\n") == 1
 
 
