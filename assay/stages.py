@@ -77,7 +77,7 @@ def load(platform: Platform, run: Run, phases: Phases) -> None:
             for number, (low, high) in sorted(admin.watermarks(TOPIC).items())
         )
     )
-    with lag.LagSampler(bootstrap, TOPIC, GROUP, run.folder / "lag-load.arrows"):
+    with lag.sampler(bootstrap, TOPIC, GROUP, run.folder / "lag-load.arrows"):
         run_load(
             plan,
             bootstrap,
@@ -99,7 +99,7 @@ def drain(platform: Platform, run: Run, phases: Phases) -> None:
     admin = Admin(bootstrap)
     ends = {one.partition: one.end for one in run.manifest.partitions}
     total = sum(one.end - one.start for one in run.manifest.partitions)
-    with lag.LagSampler(bootstrap, TOPIC, GROUP, run.folder / "lag-drain.arrows", interval_seconds=0.25):
+    with lag.sampler(bootstrap, TOPIC, GROUP, run.folder / "lag-drain.arrows"):
         outcome = lag.wait_for_drain(
             admin,
             GROUP,

@@ -5,5 +5,6 @@
 - `producer`: the verifiable producer, which writes every attempt and every outcome to the ledger;
 - `reader`: a fresh group-less reader of exactly the offsets asked for;
 - `admin`: facts about topics, groups and settings, as the brokers tell them;
+- `leaders`: who leads each partition, over time;
 - `lag`: end and committed offsets over time, and waiting until a group has caught up.
 """
