@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import AssayError
-from assay.kafka.producer import Counts, Ended, VerifiableProducer
+from assay.kafka.producer import Counts, VerifiableProducer
 from assay.pacing import Schedule
 from assay.prices import PriceMessages
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from assay.kafka.sends import Ended
 
 #: How long one turn lasts, so that whoever drives the sender can show progress and stop it, in nanoseconds.
 TURN_NS: Final = 50_000_000

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import Runner
 
-    from assay.kafka.producer import Ended
+    from assay.kafka.sends import Ended
 
 Result = TypeVar("Result")
 

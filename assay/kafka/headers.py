@@ -7,12 +7,14 @@ read is None, and the judge decides what that means.
 
 from __future__ import annotations
 
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    Header = tuple[str, str | bytes | None]
 
     #: Headers as the client hands them over, in either of its forms.
     Headers = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | None]] | None
@@ -37,9 +39,14 @@ class Claim(NamedTuple):
     row_id: str | None = None
 
 
-def encode(run_id: str, producer: str, seq: int, payload_hash_hex: str) -> list[tuple[str, str | bytes | None]]:
-    """The headers of one send."""
-    return [(RUN_ID, run_id), (PRODUCER, producer), (SEQ, str(seq)), (PAYLOAD_HASH, payload_hash_hex)]
+def labeller(run_id: str, producer: str) -> Callable[[int, bytes], list[Header]]:
+    """What makes the headers of one producer's sends, of a send's seq and its payload hash (8 bytes)."""
+    run, name = (RUN_ID, run_id.encode()), (PRODUCER, producer.encode())
+
+    def label(seq: int, digest: bytes) -> list[Header]:
+        return [run, name, (SEQ, b"%d" % seq), (PAYLOAD_HASH, hexlify(digest))]
+
+    return label
 
 
 def decode(headers: Headers) -> Claim:
