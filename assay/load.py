@@ -23,6 +23,7 @@ import numpy as np
 
 from assay import ledger
 from assay.errors import AssayError, UsageError
+from assay.kafka import overrides
 from assay.ledger import Outcome
 from assay.verdict import EXIT_USAGE
 
@@ -55,7 +56,10 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """What a load is to do, checked. Empty `run_id` and None as `run_folder` leave them to the load."""
+    """What a load is to do, checked. Empty `run_id` and None as `run_folder` leave them to the load.
+
+    `producer_settings` are librdkafka's, over the usual ones.
+    """
 
     bootstrap: str
     topic: str
@@ -65,10 +69,11 @@ class LoadSettings:
     seed: int
     run_id: str
     run_folder: Path | None
+    producer_settings: Mapping[str, str]
 
     @classmethod
-    def parse(cls, words: Mapping[str, str]) -> Self:
-        """Check what a user wrote, by option (as in `DEFAULTS`).
+    def parse(cls, words: Mapping[str, str], producer_settings: Sequence[str] = ()) -> Self:
+        """Check what a user wrote, by option (as in `DEFAULTS`), and the producer's settings as NAME=VALUE.
 
         Raises:
             UsageError: A value makes no sense; the sentence names the option.
@@ -88,6 +93,7 @@ class LoadSettings:
             seed=_whole("--seed", words["seed"], 0),
             run_id=run_id,
             run_folder=Path(folder) if folder else None,
+            producer_settings=overrides.parse(producer_settings),
         )
 
 
@@ -220,6 +226,7 @@ def command(
         *("--bootstrap", bootstrap, "--topic", plan.topic),
         *("--messages", str(plan.messages), "--rate", repr(plan.rate_per_second), "--seed", str(plan.seed)),
         *("--run-id", run_id, "--run-folder", str(folder)),
+        *(f"{overrides.OPTION}={name}={value}" for name, value in plan.producer_settings.items()),
     ]
     if batch_size is not None:
         words += ["--batch-size", str(batch_size)]

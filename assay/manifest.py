@@ -54,7 +54,17 @@ class Objectives(_Part):
 
 
 class Plan(_Part):
-    """What was asked for. `rate_per_second` 0 means: as fast as it goes."""
+    """What was asked for.
+
+    Attributes:
+        messages: How many, exactly.
+        rate_per_second: Messages a second; 0: as fast as it goes.
+        seed: Of the made-up prices.
+        topic: Where to send.
+        group: Who consumes it; empty: nobody, so that there is no lag, no drain and no sink.
+        partitions: How many the topic has.
+        producer_settings: Settings of librdkafka's that win over the safe ones.
+    """
 
     messages: int
     rate_per_second: float
@@ -62,6 +72,7 @@ class Plan(_Part):
     topic: str
     group: str
     partitions: int
+    producer_settings: dict[str, str] = Field(default_factory=dict)
 
 
 class Partition(_Part):

@@ -40,6 +40,7 @@ class Orders:
     seed: int
     observed_from: datetime
     folder: Path
+    producer_settings: dict[str, str]
 
 
 class Sender:
@@ -59,6 +60,7 @@ class Sender:
             producer=orders.producer,
             partitions=orders.partitions,
             folder=orders.folder,
+            overrides=orders.producer_settings,
         )
         try:
             self._producer.connect()

@@ -6,7 +6,7 @@ Each takes the platform and the run, records facts, notes them in the run's mani
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay import etl, preflight, sink
 from assay.errors import AssayError
@@ -64,6 +64,17 @@ def run_etl(platform: Platform, run: Run, phases: Phases) -> None:
     }
     reader.read_etl(bootstrap, ranges, [job], run.folder / "etl.arrows")
     run.note(etl=outcome.model_copy(update={"feed_rows": served, "real_rows": real}))
+
+
+def elsewhere(platform: Platform, topic: str) -> dict[str, Any]:
+    """What is different about a plan that sends to `topic`: nobody consumes one that is not the platform's own.
+
+    Raises:
+        AssayError: There is no such topic, or Kafka does not answer.
+    """
+    if topic == TOPIC:
+        return {}
+    return {"topic": topic, "group": "", "partitions": len(Admin(platform.bootstrap()).topic(topic).partitions)}
 
 
 def load(platform: Platform, run: Run, phases: Phases) -> None:

@@ -33,8 +33,8 @@ from locust import User, constant, events, task
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
 from assay.errors import AssayError, UsageError
+from assay.kafka import overrides
 from assay.kafka.admin import Admin
-from assay.kafka.producer import SETTINGS as PRODUCER_SETTINGS
 from assay.ledger import Outcome
 from assay.load import DEFAULTS, PRODUCER, LoadSettings, check_folder
 from assay.pacing import batch_size, share
@@ -61,8 +61,8 @@ HELP: Final = {
     "run_id": "the run's id; by default made from the time",
     "run_folder": "where the ledgers go; by default runs/<run id>",
 }
-#: After the last send: as long as librdkafka itself may still try, and a little.
-SETTLE_SECONDS: Final = float(PRODUCER_SETTINGS["message.timeout.ms"]) / 1000 + 5
+#: After the last send: as long as librdkafka itself may still try, and this.
+SETTLE_SECONDS: Final = 5.0
 #: When told to stop: long enough for acknowledgements that are on their way.
 STOP_SECONDS: Final = 8.0
 PROGRESS_SECONDS: Final = 0.5
@@ -75,6 +75,14 @@ def add_options(parser: LocustArgumentParser) -> None:
     for name, default in DEFAULTS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, default=default, help=HELP[name], env_var="ASSAY_" + name.upper())
+    parser.add_argument(
+        overrides.OPTION,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        include_in_web_ui=False,
+        help="a setting of librdkafka's over the usual ones, to show what an unsafe producer does; repeatable",
+    )
     parser.add_argument(
         "--progress-lines",
         action="store_true",
@@ -134,7 +142,8 @@ class Load:
             UsageError: An option makes no sense, or the folder is in use.
             AssayError: Kafka does not answer, or has no such topic.
         """
-        settings = LoadSettings.parse({name: str(getattr(self.options, name) or "") for name in DEFAULTS})
+        words = {name: str(getattr(self.options, name) or "") for name in DEFAULTS}
+        settings = LoadSettings.parse(words, self.options.producer_setting)
         run_id = settings.run_id or f"load-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         folder = (settings.run_folder or Path("runs") / run_id).absolute()
         check_folder(folder)
@@ -202,6 +211,7 @@ class Load:
                 "seed": settings.seed,
                 "observed_from": observed_from.isoformat(),
                 "folder": str(folder),
+                "producer_settings": settings.producer_settings,
             }
             if workers:
                 self.runner.send_message(SHARE, orders, client_id=workers[index])
@@ -269,7 +279,7 @@ class Load:
             return
         while not self.all_sent.wait(PROGRESS_SECONDS) and not self.over:
             self.progress(sender)
-        self.close(SETTLE_SECONDS)
+        self.close(overrides.patience_seconds(sender.orders.producer_settings) + SETTLE_SECONDS)
 
     def close(self, seconds: float) -> None:
         """Wait for outstanding ends, at most so long, close the ledgers, and report; once."""

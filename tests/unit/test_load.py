@@ -28,7 +28,10 @@ from assay.manifest import Plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAN = Plan(messages=1000, rate_per_second=0.1, seed=7, topic="prices", group="g", partitions=3)
+UNSAFE = {"acks": "0", "enable.idempotence": "false"}
+PLAN = Plan(
+    messages=1000, rate_per_second=0.1, seed=7, topic="prices", group="g", partitions=3, producer_settings=UNSAFE
+)
 MS = 1_000_000
 
 
@@ -162,6 +165,7 @@ def test_the_command_asks_for_exactly_the_plan(tmp_path: Path) -> None:
     assert asked["--processes"] == "2"
     assert asked["--batch-size"] == "10"
     assert {"--headless", "--progress-lines"} <= set(words)
+    assert {"--producer-setting=acks=0", "--producer-setting=enable.idempotence=false"} <= set(words)
 
 
 def test_a_home_without_locustfile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +181,13 @@ def test_a_load_that_cannot_start_raises_locusts_sentence(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"^--messages 0 is out of range: give a whole number of at least 1\.$"):
         load.run_load(wrong, "127.0.0.1:1", tmp_path, "run-1")
     assert [path.name for path in tmp_path.iterdir()] == [load.LOG_NAME]
+
+
+def test_a_setting_that_librdkafka_refuses_raises_locusts_sentence(tmp_path: Path) -> None:
+    """Through the real Locust: the settings of the plan reach the producer, and a wrong one is one sentence."""
+    wrong = PLAN.model_copy(update={"producer_settings": {"acks": "0"}})
+    with pytest.raises(UsageError, match=r"^--producer-setting acks=0 can't be used: .*idempotence"):
+        load.run_load(wrong, "127.0.0.1:1", tmp_path, "run-1")
 
 
 def test_locust_alone_says_one_sentence_and_leaves_no_folder(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_digests_are_of_evidence_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema_version": 2}, "schema version 2"),
+        ({"schema_version": 1}, "schema version 1"),
         ({"schema_version": None}, "schema_version"),
         ({"plan": {}}, "plan.messages"),
         ({"surprise": 1}, "surprise"),
