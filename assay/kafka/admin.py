@@ -217,13 +217,13 @@ class Admin:
         }
         return broker | self._settings(ResourceType.GROUP, group)
 
-    def broker_settings(self) -> dict[str, str]:
-        """The effective settings of one broker (the lowest id); secrets are left out by the broker.
+    def broker_settings(self, broker: int | None = None) -> dict[str, str]:
+        """The effective settings of a broker (None: the lowest id); secrets are left out by the broker.
 
         Raises:
             AssayError: Kafka does not answer.
         """
-        return self._settings(ResourceType.BROKER, str(min(self.brokers())))
+        return self._settings(ResourceType.BROKER, str(min(self.brokers()) if broker is None else broker))
 
     def brokers(self) -> dict[int, str]:
         """The brokers that are there now: `host:port` by id.
