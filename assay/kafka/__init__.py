@@ -6,6 +6,7 @@
 - `sends`: the two ledgers of one producer;
 - `overrides`: what a user sets over the producer's settings;
 - `reader`: a fresh group-less reader of exactly the offsets asked for;
+- `dead_letters`: which messages the consumers gave up;
 - `admin`: facts about topics, groups and settings, as the brokers tell them;
 - `leaders`: who leads each partition, over time;
 - `lag`: end and committed offsets over time, and waiting until a group has caught up.

@@ -24,8 +24,13 @@ PRODUCER: Final = "producer"
 SEQ: Final = "seq"
 PAYLOAD_HASH: Final = "payload-hash"
 ROW_ID: Final = "row-id"
+DLQ_REASON: Final = "dlq-reason"
+DLQ_TOPIC: Final = "dlq-topic"
+DLQ_PARTITION: Final = "dlq-partition"
+DLQ_OFFSET: Final = "dlq-offset"
 
-_MAX_SEQ: Final = 2**63 - 1
+MAX_PARTITION: Final = 2**31 - 1
+_MAX_NUMBER: Final = 2**63 - 1
 _HASH_DIGITS: Final = 16
 
 
@@ -50,21 +55,27 @@ def labeller(run_id: str, producer: str) -> Callable[[int, bytes], list[Header]]
 
 
 def decode(headers: Headers) -> Claim:
-    """Read a record's headers. Where a header is repeated, the last one counts, as Kafka's own clients have it."""
+    """Read a record's headers."""
     if not headers:
         return Claim()
-    found = dict(headers)
+    found = as_mapping(headers)
     get = found.get
     return Claim(
         _name(get(RUN_ID)),
         _name(get(PRODUCER)),
-        _number(get(SEQ)),
+        number(get(SEQ)),
         _hash(get(PAYLOAD_HASH)),
-        _text(get(ROW_ID)) if ROW_ID in found else None,
+        text(get(ROW_ID)) if ROW_ID in found else None,
     )
 
 
-def _text(value: bytes | str | None) -> str | None:
+def as_mapping(headers: Headers) -> Mapping[str, bytes | str | None]:
+    """Headers by name; where one is repeated, the last one counts, as Kafka's own clients have it."""
+    return dict(headers or ())
+
+
+def text(value: bytes | str | None) -> str | None:
+    """A header's value as ASCII text; None if it is none."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -76,18 +87,19 @@ def _text(value: bytes | str | None) -> str | None:
 
 
 #: Names of runs and producers repeat for every record.
-_name = lru_cache(maxsize=1024)(_text)
+_name = lru_cache(maxsize=1024)(text)
 
 
-def _number(value: bytes | str | None) -> int | None:
+def number(value: bytes | str | None, most: int = _MAX_NUMBER) -> int | None:
+    """A header's value as a plain decimal number of at most `most`; None if it is none."""
     # int() would take signs, spaces and underscores too, which no producer of ours writes.
     if value is None or not value.isdigit():
         return None
     try:
-        number = int(value)
+        found = int(value)
     except ValueError:  # digits of another script than ASCII's
         return None
-    return number if number <= _MAX_SEQ else None
+    return found if found <= most else None
 
 
 def _hash(value: bytes | str | None) -> int | None:
