@@ -239,6 +239,7 @@ def load(
     from assay import stages  # noqa: PLC0415  # see above
     from assay.kafka import overrides  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
+    from assay.recording import recording  # noqa: PLC0415  # see above
 
     changes: dict[str, Any] = {"producer_settings": overrides.parse(producer_settings)}
     platform = target.platform()
@@ -247,7 +248,7 @@ def load(
     plan = _plan(messages, rate, seed, **changes)
     phases = Phases(PROGRESS)
     run = runs.begin(runs.claim(folder or runs.default()), plan, Objectives(), target.facts())
-    with phases.phase("load"):
+    with phases.phase("load"), recording(platform, run, "load"):
         stages.load(platform, run, phases)
     run.phases(phases.seconds)
     OUT.print(str(run.folder), highlight=False, soft_wrap=True)
@@ -262,16 +263,18 @@ def drain(target: Target, folder: Path) -> Verdict:
     from assay import run as runs  # noqa: PLC0415  # see above
     from assay import stages  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
+    from assay.recording import recording  # noqa: PLC0415  # see above
 
     platform = target.platform()
     phases = Phases(PROGRESS)
     run = runs.resume(folder)
-    with phases.phase("drain"):
+    stages.expect_load(run)
+    with phases.phase("drain"), recording(platform, run, "drain"):
         stages.drain(platform, run, phases)
     with phases.phase("collect"):
         stages.collect(platform, run, phases)
     stages.seal(run, phases, run.manifest.peak_memory_bytes)
-    return Verdict.PASS if run.manifest.drained else Verdict.UNKNOWN
+    return Verdict.PASS if run.manifest.drained or not run.manifest.plan.group else Verdict.UNKNOWN
 
 
 @cli.command()

@@ -8,6 +8,7 @@ process says of itself while it runs is only shown as progress.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from assay.errors import AssayError, UsageError
 from assay.kafka import overrides
 from assay.ledger import Outcome
 from assay.verdict import EXIT_USAGE
+from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +41,8 @@ PRODUCER: Final = "load"
 LOG_NAME: Final = "locust.log"
 #: How long a load that was told to stop may take to write down what it still learns, in seconds.
 STOP_SECONDS: Final = 20.0
+#: How long a load whose command was killed may go on: it notices within a second, and learns what is on its way.
+END_SECONDS: Final = 30.0
 
 DEFAULTS: Final[Mapping[str, str]] = {
     "bootstrap": "127.0.0.1:9092",
@@ -268,6 +272,8 @@ def run_load(
     words = command(plan, bootstrap, folder, run_id, processes=processes, batch_size=batch_size)
     errors: list[str] = []
     with (folder / LOG_NAME).open("w") as log, tempfile.TemporaryDirectory(prefix="assay-load-") as elsewhere:
+        # Locust's processes inherit the open file, and with it the lock: it is held until the last of them has ended.
+        fcntl.flock(log, fcntl.LOCK_EX)
         # Locust reads locust.conf and pyproject.toml from where it starts: a folder that holds none.
         process = subprocess.Popen(
             words,
@@ -287,6 +293,31 @@ def run_load(
         sentence = errors[-1] if errors else f"The load ended with exit code {exit_code}: {_tail(folder / LOG_NAME)}"
         raise (UsageError if exit_code == EXIT_USAGE else AssayError)(sentence)
     return summarise(folder, exit_code)
+
+
+def await_end(folder: Path, timeout: float = END_SECONDS) -> None:
+    """Wait until no process of a load writes into a run's folder any more: one may outlive the command that began it.
+
+    Raises:
+        AssayError: It still runs after `timeout` seconds.
+    """
+    path = folder / LOG_NAME
+    if not path.exists():
+        return
+    with path.open() as log:
+        wait_until(
+            lambda: _free(log),
+            timeout,
+            f"The load of {folder} still runs: wait for its end, or end it, and try again.",
+        )
+
+
+def _free(log: TextIO) -> bool:
+    try:
+        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _environment() -> dict[str, str]:

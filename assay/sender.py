@@ -78,6 +78,11 @@ class Sender:
         return self._producer.counts
 
     @property
+    def outstanding(self) -> int:
+        """How many sends' ends may still be learnt."""
+        return self._producer.outstanding
+
+    @property
     def sent(self) -> bool:
         """Whether nothing is left to send, because all was sent or the rest was abandoned."""
         return self._abandoned or self.counts.attempted == self.orders.messages

@@ -78,12 +78,13 @@ def text(document: Mapping[str, Any]) -> str:
 
 
 def versions(document: Mapping[str, Any]) -> dict[str, str]:
-    """The versions of Kafka, Kubernetes and its nodes (pure); what is unknown has no entry."""
+    """The versions of Kafka, its client, Kubernetes and its nodes; what is unknown has no entry."""
     nodes = document["kubernetes"]["nodes"]
     found = {"Kafka": document["kafka"]["version"], "Kubernetes": document["kubernetes"]["version"]}
     if "unknown" not in nodes:
         found["Kubernetes nodes"] = _agreed({name: node["kubeletVersion"] for name, node in nodes.items()})
-    return {name: version for name, version in found.items() if isinstance(version, str) and version}
+    known = {name: version for name, version in found.items() if isinstance(version, str) and version}
+    return known | {"librdkafka": clients.library()}
 
 
 def decisive(document: Mapping[str, Any], plan: Plan) -> dict[str, str]:

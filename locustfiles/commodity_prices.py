@@ -119,6 +119,8 @@ class Load:
         self.ready = Event()
         self.all_sent = Event()
         self.over = False
+        self.closed = Event()
+        self.deadline = 0.0
         self.prepared: tuple[LoadSettings, int, str, Path] | None = None
         self.reports: dict[str, dict[str, Any]] = {}
         if self.options.headless and isinstance(runner, LocalRunner):
@@ -229,6 +231,7 @@ class Load:
         }
         words["folder"].mkdir(parents=True, exist_ok=True)  # a worker on another machine has its own
         self.over = False
+        self.closed.clear()
         self.all_sent.clear()
         self.sender = self.beside(Sender, Orders(**words))
         self.ready.set()
@@ -287,12 +290,12 @@ class Load:
         if sender is None or self.over:
             return
         self.over = True
-        deadline = time.monotonic() + seconds
-        while (counts := sender.counts).unknown and (left := deadline - time.monotonic()) > 0:
+        self.deadline = time.monotonic() + seconds
+        while sender.outstanding and (left := self.deadline - time.monotonic()) > 0:
             self.count(self.beside(sender.settle, min(left, PROGRESS_SECONDS)))
-            if sender.counts != counts:
-                self.progress(sender)
+            self.progress(sender)
         self.count(self.beside(sender.finish))
+        self.closed.set()
         self.progress(sender)
         counts, messages = sender.counts, sender.orders.messages
         self.report({"attempted": counts.attempted, "ok": counts.ok, "fail": counts.fail, "messages": messages})
@@ -351,13 +354,16 @@ class Load:
             self.sender.abandon()
             self.ready.clear()
             self.close(STOP_SECONDS)
+        elif self.sender is not None:  # its last ends are being waited for, which must not take long any more
+            self.deadline = min(self.deadline, time.monotonic() + STOP_SECONDS)
+            self.closed.wait(STOP_SECONDS + PROGRESS_SECONDS)
         elif isinstance(self.runner, MasterRunner) and not self.over:
             self.environment.process_exit_code = 1
 
     # Saying
 
     def progress(self, sender: Sender) -> None:
-        """A progress line, for a program that watches; without one that reads, stop."""
+        """A progress line, for a program that watches; where that is gone, stop."""
         if not self.options.progress_lines:
             return
         counts = sender.counts

@@ -156,6 +156,11 @@ class VerifiableProducer:
         """How many sends there were so far, by outcome."""
         return Counts(self._next, self._ok, self._fail)
 
+    @property
+    def outstanding(self) -> int:
+        """How many sends' ends may still be learnt: librdkafka has them, and has not reported them."""
+        return len(self._producer)
+
     def connect(self) -> None:
         """Reach the brokers before the first send, so that setting connections up does not count as its latency.
 

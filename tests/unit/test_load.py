@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assay import load
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError
 from assay.ledger import LedgerWriter, Outcome
 from assay.load import (
     DEFAULTS,
@@ -150,6 +151,18 @@ def test_a_summary_of_a_killed_load_says_so(tmp_path: Path) -> None:
     assert (summary.attempted, summary.ok, summary.unknown) == (3, 0, 3)
     assert (summary.acked_per_second, summary.latency_p50_ms) == (0, None)
     assert not summary.complete
+
+
+def test_a_load_whose_command_was_killed_is_waited_for(tmp_path: Path) -> None:
+    """Whoever writes into the folder holds its log, also when the one who began it is gone."""
+    load.await_end(tmp_path, 0)
+    with (tmp_path / load.LOG_NAME).open("w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        orphan = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stderr=log)
+    with pytest.raises(AssayError, match=rf"^The load of {tmp_path} still runs"):
+        load.await_end(tmp_path, 0)
+    orphan.communicate()
+    load.await_end(tmp_path, 0)
 
 
 def test_the_command_asks_for_exactly_the_plan(tmp_path: Path) -> None:
