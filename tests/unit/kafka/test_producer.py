@@ -109,6 +109,7 @@ def test_an_attempt_is_written_before_it_is_sent(tmp_path: Path) -> None:
     producer = _producer(tmp_path)
     producer.send_batch(MESSAGES, intended_ns=0)
     assert ledger.read(tmp_path / "attempts.load-0.arrows").table.num_rows == 10
+    assert producer.outstanding == 10
     assert producer.close(0) == Counts(attempted=10, ok=0, fail=0)
     assert producer.counts.unknown == 10
     assert _rows(tmp_path, "outcomes") == []
@@ -128,6 +129,7 @@ def test_a_timed_out_send_is_unknown(tmp_path: Path, nobody: str) -> None:
     producer.send_batch(MESSAGES, intended_ns=0)
     counts = producer.close(10)
     assert (counts.ok, counts.fail, counts.unknown) == (0, 0, 10)
+    assert producer.outstanding == 0
     assert {(row["outcome"], row["offset"], row["error"]) for row in _rows(tmp_path, "outcomes")} == {
         (Outcome.UNKNOWN, None, "_MSG_TIMED_OUT")
     }
