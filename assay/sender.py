@@ -79,7 +79,7 @@ class Sender:
 
     @property
     def outstanding(self) -> int:
-        """How many sends' ends may still be learnt."""
+        """How many sends have no end yet."""
         return self._producer.outstanding
 
     @property

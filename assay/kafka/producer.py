@@ -141,6 +141,7 @@ class VerifiableProducer:
         #: Ends that are not yet in the ledger; the first `_told` of them were handed on by `fresh`.
         self._ends: list[Ended] = []
         self._told = 0
+        self._written = 0
         #: Ends that are in the ledger and were not handed on yet.
         self._fresh: list[Ended] = []
         self._appended_ns = _now()
@@ -158,8 +159,8 @@ class VerifiableProducer:
 
     @property
     def outstanding(self) -> int:
-        """How many sends' ends may still be learnt: librdkafka has them, and has not reported them."""
-        return len(self._producer)
+        """How many sends have no end yet."""
+        return self._next - self._written - len(self._ends)
 
     def connect(self) -> None:
         """Reach the brokers before the first send, so that setting connections up does not count as its latency.
@@ -287,6 +288,7 @@ class VerifiableProducer:
         ends, self._ends = self._ends, []
         self._fresh += ends[self._told :]
         self._told = 0
+        self._written += len(ends)
         self._ledgers.end(ends)
 
 
