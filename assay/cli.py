@@ -216,16 +216,39 @@ def etl(target: Target, folder: Path | None) -> Verdict:
 @cli.command()
 @target_options
 @load_options
-def load(target: Target, *, messages: int, rate: float, seed: int, folder: Path | None) -> Verdict:
+@click.option("--topic", help="Another topic than the platform's: nobody consumes it, so its log alone is read back.")
+@click.option(
+    "--producer-setting",
+    "producer_settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of librdkafka's over the safe ones, to show what an unsafe producer does; repeatable.",
+)
+def load(
+    target: Target,
+    *,
+    messages: int,
+    rate: float,
+    seed: int,
+    folder: Path | None,
+    topic: str | None,
+    producer_settings: tuple[str, ...],
+) -> Verdict:
     """Send messages through Locust and record every outcome; prints the run's folder for `assay drain`."""
     from assay import run as runs  # noqa: PLC0415  # see above
     from assay import stages  # noqa: PLC0415  # see above
+    from assay.kafka import overrides  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
+    from assay.recording import recording  # noqa: PLC0415  # see above
 
+    changes: dict[str, Any] = {"producer_settings": overrides.parse(producer_settings)}
     platform = target.platform()
+    if topic is not None:
+        changes |= stages.elsewhere(platform, topic)
+    plan = _plan(messages, rate, seed, **changes)
     phases = Phases(PROGRESS)
-    run = runs.begin(runs.claim(folder or runs.default()), _plan(messages, rate, seed), Objectives(), target.facts())
-    with phases.phase("load"):
+    run = runs.begin(runs.claim(folder or runs.default()), plan, Objectives(), target.facts())
+    with phases.phase("load"), recording(platform, run, "load"):
         stages.load(platform, run, phases)
     run.phases(phases.seconds)
     OUT.print(str(run.folder), highlight=False, soft_wrap=True)
@@ -240,16 +263,18 @@ def drain(target: Target, folder: Path) -> Verdict:
     from assay import run as runs  # noqa: PLC0415  # see above
     from assay import stages  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
+    from assay.recording import recording  # noqa: PLC0415  # see above
 
     platform = target.platform()
     phases = Phases(PROGRESS)
     run = runs.resume(folder)
-    with phases.phase("drain"):
+    stages.expect_load(run)
+    with phases.phase("drain"), recording(platform, run, "drain"):
         stages.drain(platform, run, phases)
     with phases.phase("collect"):
         stages.collect(platform, run, phases)
     stages.seal(run, phases, run.manifest.peak_memory_bytes)
-    return Verdict.PASS if run.manifest.drained else Verdict.UNKNOWN
+    return Verdict.PASS if run.manifest.drained or not run.manifest.plan.group else Verdict.UNKNOWN
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -330,11 +355,12 @@ def validate(target: Target, *, messages: int, rate: float, seed: int, folder: P
     return validated(target, _plan(messages, rate, seed), folder, keep=keep, console=PROGRESS, out=OUT)
 
 
-def _plan(messages: int, rate: float, seed: int) -> Plan:
-    """What is sent, to the platform's own topic."""
+def _plan(messages: int, rate: float, seed: int, **changes: Any) -> Plan:
+    """What is sent: to the platform's own topic, as safely as can be, except for `changes`."""
     from assay.platform import GROUP, PARTITIONS, TOPIC  # noqa: PLC0415  # see above
 
-    return Plan(messages=messages, rate_per_second=rate, seed=seed, topic=TOPIC, group=GROUP, partitions=PARTITIONS)
+    usual = {"topic": TOPIC, "group": GROUP, "partitions": PARTITIONS}
+    return Plan(**{"messages": messages, "rate_per_second": rate, "seed": seed, **usual, **changes})
 
 
 def _variables(extras: tuple[str, ...]) -> dict[str, str]:

@@ -8,6 +8,7 @@ process says of itself while it runs is only shown as progress.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -17,14 +18,16 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import numpy as np
 
 from assay import ledger
 from assay.errors import AssayError, UsageError
+from assay.kafka import overrides
 from assay.ledger import Outcome
 from assay.verdict import EXIT_USAGE
+from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +41,8 @@ PRODUCER: Final = "load"
 LOG_NAME: Final = "locust.log"
 #: How long a load that was told to stop may take to write down what it still learns, in seconds.
 STOP_SECONDS: Final = 20.0
+#: How long a load whose command was killed may go on: it notices within a second, and learns what is on its way.
+END_SECONDS: Final = 30.0
 
 DEFAULTS: Final[Mapping[str, str]] = {
     "bootstrap": "127.0.0.1:9092",
@@ -55,7 +60,10 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """What a load is to do, checked. Empty `run_id` and None as `run_folder` leave them to the load."""
+    """What a load is to do, checked. Empty `run_id` and None as `run_folder` leave them to the load.
+
+    `producer_settings` are librdkafka's, over the usual ones.
+    """
 
     bootstrap: str
     topic: str
@@ -65,10 +73,11 @@ class LoadSettings:
     seed: int
     run_id: str
     run_folder: Path | None
+    producer_settings: Mapping[str, str]
 
     @classmethod
-    def parse(cls, words: Mapping[str, str]) -> Self:
-        """Check what a user wrote, by option (as in `DEFAULTS`).
+    def parse(cls, words: Mapping[str, str], producer_settings: Sequence[str] = ()) -> Self:
+        """Check what a user wrote, by option (as in `DEFAULTS`), and the producer's settings as NAME=VALUE.
 
         Raises:
             UsageError: A value makes no sense; the sentence names the option.
@@ -88,6 +97,7 @@ class LoadSettings:
             seed=_whole("--seed", words["seed"], 0),
             run_id=run_id,
             run_folder=Path(folder) if folder else None,
+            producer_settings=overrides.parse(producer_settings),
         )
 
 
@@ -220,6 +230,7 @@ def command(
         *("--bootstrap", bootstrap, "--topic", plan.topic),
         *("--messages", str(plan.messages), "--rate", repr(plan.rate_per_second), "--seed", str(plan.seed)),
         *("--run-id", run_id, "--run-folder", str(folder)),
+        *(f"{overrides.OPTION}={name}={value}" for name, value in plan.producer_settings.items()),
     ]
     if batch_size is not None:
         words += ["--batch-size", str(batch_size)]
@@ -261,6 +272,8 @@ def run_load(
     words = command(plan, bootstrap, folder, run_id, processes=processes, batch_size=batch_size)
     errors: list[str] = []
     with (folder / LOG_NAME).open("w") as log, tempfile.TemporaryDirectory(prefix="assay-load-") as elsewhere:
+        # Locust's processes inherit the open file, and with it the lock: it is held until the last of them has ended.
+        fcntl.flock(log, fcntl.LOCK_EX)
         # Locust reads locust.conf and pyproject.toml from where it starts: a folder that holds none.
         process = subprocess.Popen(
             words,
@@ -280,6 +293,31 @@ def run_load(
         sentence = errors[-1] if errors else f"The load ended with exit code {exit_code}: {_tail(folder / LOG_NAME)}"
         raise (UsageError if exit_code == EXIT_USAGE else AssayError)(sentence)
     return summarise(folder, exit_code)
+
+
+def await_end(folder: Path, timeout: float = END_SECONDS) -> None:
+    """Wait until no process of a load writes into a run's folder any more: one may outlive the command that began it.
+
+    Raises:
+        AssayError: It still runs after `timeout` seconds.
+    """
+    path = folder / LOG_NAME
+    if not path.exists():
+        return
+    with path.open() as log:
+        wait_until(
+            lambda: _free(log),
+            timeout,
+            f"The load of {folder} still runs: wait for its end, or end it, and try again.",
+        )
+
+
+def _free(log: TextIO) -> bool:
+    try:
+        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ from assay.errors import AssayError
 from assay.ledger import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 MANIFEST: Final = "manifest.json"
@@ -55,7 +56,17 @@ class Objectives(_Part):
 
 
 class Plan(_Part):
-    """What was asked for. `rate_per_second` 0 means: as fast as it goes."""
+    """What was asked for.
+
+    Attributes:
+        messages: How many, exactly.
+        rate_per_second: Messages a second; 0: as fast as it goes.
+        seed: Of the made-up prices.
+        topic: Where to send.
+        group: Who consumes it; empty: nobody, so that there is no lag, no drain and no sink.
+        partitions: How many the topic has.
+        producer_settings: Settings of librdkafka's that win over the safe ones.
+    """
 
     messages: int
     rate_per_second: float
@@ -63,6 +74,15 @@ class Plan(_Part):
     topic: str
     group: str
     partitions: int
+    producer_settings: dict[str, str] = Field(default_factory=dict)
+
+    def __iter__(self) -> Generator[tuple[str, Any], None, None]:
+        """Names and plain values, as a table shows them: each of the producer's settings is one of its own."""
+        for name, value in super().__iter__():
+            if name == "producer_settings":
+                yield from ((f"producer {setting}", given) for setting, given in value.items())
+            else:
+                yield name, value
 
 
 class Partition(_Part):
@@ -71,7 +91,7 @@ class Partition(_Part):
     Attributes:
         log_start: The log's first offset when the load began.
         start: The end offset when the load began: this run's records start here.
-        end: The end offset after the load had ended.
+        end: The end offset when the drain began; before that, when the load ended or, while it runs, began.
         log_start_after: The log's first offset after the drain.
         committed: The group's committed offset after the drain; None where it never committed.
     """
@@ -128,7 +148,18 @@ class File(_Part):
 
 
 class Manifest(_Part):
-    """A run, without its ledgers. Times in `phases` are seconds; `stopped` says why a run ended before its end."""
+    """A run, without its ledgers.
+
+    Attributes:
+        versions: Of libraries, Python, the kernel, Kafka, Kubernetes and so on.
+        settings: The few that decide loss and recovery, read live; all of them are in `settings.json`.
+        dead_letters_from: By partition of the topic of dead letters, its end offset when the load began.
+        other_runs: Runs whose records may stand in the topic.
+        unobserved: What the recorders could not see, in clauses.
+        stopped: Why the run ended before its end.
+        phases: How long each took, in seconds.
+        files: Every file of evidence, by name.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -139,11 +170,13 @@ class Manifest(_Part):
     plan: Plan
     objectives: Objectives = Objectives()
     partitions: tuple[Partition, ...] = ()
+    dead_letters_from: dict[int, int] = Field(default_factory=dict)
     replicas: tuple[Replica, ...] = ()
     preflight: tuple[Check, ...] = ()
     etl: EtlRun | None = None
     other_runs: tuple[str, ...] = ()
     drained: bool = False
+    unobserved: tuple[str, ...] = ()
     stopped: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     peak_memory_bytes: int | None = None

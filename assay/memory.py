@@ -6,18 +6,16 @@ another cgroup or namespace. Page cache that the kernel would give back is not c
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final
 
 import psutil
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from assay.sampling import Sampling
 
 _EVERY_SECONDS: Final = 0.5
 
 
-class PeakMemory:
+class PeakMemory(Sampling):
     """A context manager that samples until it is left.
 
     Attributes:
@@ -25,26 +23,10 @@ class PeakMemory:
     """
 
     def __init__(self) -> None:
-        """Take the first sample."""
+        """Nothing is looked at before the context is entered."""
+        super().__init__("peak-memory", self._look, _EVERY_SECONDS)
         self.bytes = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="peak-memory", daemon=True)
 
-    def _sample(self) -> None:
-        while True:
-            memory = psutil.virtual_memory()
-            self.bytes = max(self.bytes, memory.total - memory.available)
-            if self._done.wait(_EVERY_SECONDS):
-                return
-
-    def __enter__(self) -> Self:
-        """Start sampling."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop sampling."""
-        self._done.set()
-        self._thread.join()
+    def _look(self) -> None:
+        memory = psutil.virtual_memory()
+        self.bytes = max(self.bytes, memory.total - memory.available)

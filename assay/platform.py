@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "production"
 TOPIC: Final = "commodity-prices"
 REJECTS: Final = "commodity-price-rejects"
+DEAD_LETTERS: Final = "commodity-prices-dlq"
 GROUP: Final = "commodity-analytics"
 PARTITIONS: Final = 3
 ETL: Final = "commodity-price-pipeline"
@@ -82,11 +83,12 @@ class Platform:
             ) from None
         return str(version.git_version)
 
-    def pods(self, component: str) -> list[Any]:
-        """The pods of a component that are not being deleted, by name."""
+    def pods(self, component: str, *, leaving: bool = False) -> list[Any]:
+        """The pods of a component, by name; those that are being deleted only if `leaving`."""
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{_COMPONENT}={component}").items
         return sorted(
-            (pod for pod in found if pod.metadata.deletion_timestamp is None), key=lambda pod: str(pod.metadata.name)
+            (pod for pod in found if leaving or pod.metadata.deletion_timestamp is None),
+            key=lambda pod: str(pod.metadata.name),
         )
 
     def bootstrap(self) -> str:

@@ -6,9 +6,12 @@ A run that is killed therefore leaves what it had recorded by then, and a manife
 from __future__ import annotations
 
 import contextlib
+import platform
+import re
 import secrets
+import threading
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +21,8 @@ from assay.manifest import Manifest, Objectives, Plan
 
 #: Where runs go by default, below the working directory.
 RUNS: Final = Path("runs")
-#: Whose versions a manifest names.
-_LIBRARIES: Final = ("assay", "confluent-kafka", "locust", "kubernetes", "pyarrow", "pyiceberg")
+_DISTRIBUTION: Final = "assay"
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Run:
@@ -34,11 +37,13 @@ class Run:
         """A run that exists already; see `begin` and `resume`."""
         self.folder = folder
         self.manifest = recorded
+        self._lock = threading.Lock()
 
     def note(self, **changes: Any) -> None:
-        """Set fields of the manifest and save it."""
-        self.manifest = self.manifest.model_copy(update=changes)
-        self.manifest.write(self.folder)
+        """Set fields of the manifest and save it; safe from any thread."""
+        with self._lock:
+            self.manifest = self.manifest.model_copy(update=changes)
+            self.manifest.write(self.folder)
 
     def phases(self, seconds: dict[str, float]) -> None:
         """Add phases' times (seconds) to those that are noted."""
@@ -84,7 +89,7 @@ def begin(folder: Path, plan: Plan, objectives: Objectives, cluster: dict[str, s
         Manifest(
             run_id=folder.resolve().name,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions={name: version(name) for name in _LIBRARIES},
+            versions=versions(),
             cluster=cluster,
             plan=plan,
             objectives=objectives,
@@ -92,6 +97,19 @@ def begin(folder: Path, plan: Plan, objectives: Objectives, cluster: dict[str, s
     )
     run.note()
     return run
+
+
+def versions() -> dict[str, str]:
+    """The versions of this package, of each library that it names as its own need, of Python and of the kernel."""
+    needed = sorted(
+        _NAME.match(requirement)[0]  # type: ignore[index]  # a requirement begins with a name
+        for requirement in metadata.requires(_DISTRIBUTION) or ()
+        if "extra ==" not in requirement
+    )
+    return {name: metadata.version(name) for name in (_DISTRIBUTION, *needed)} | {
+        "Python": platform.python_version(),
+        "kernel": f"{platform.system()} {platform.release()}",
+    }
 
 
 def resume(folder: Path) -> Run:

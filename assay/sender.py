@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import AssayError
-from assay.kafka.producer import Counts, Ended, VerifiableProducer
+from assay.kafka.producer import Counts, VerifiableProducer
 from assay.pacing import Schedule
 from assay.prices import PriceMessages
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from assay.kafka.sends import Ended
 
 #: How long one turn lasts, so that whoever drives the sender can show progress and stop it, in nanoseconds.
 TURN_NS: Final = 50_000_000
@@ -38,6 +40,7 @@ class Orders:
     seed: int
     observed_from: datetime
     folder: Path
+    producer_settings: dict[str, str]
 
 
 class Sender:
@@ -57,6 +60,7 @@ class Sender:
             producer=orders.producer,
             partitions=orders.partitions,
             folder=orders.folder,
+            overrides=orders.producer_settings,
         )
         try:
             self._producer.connect()
@@ -72,6 +76,11 @@ class Sender:
     def counts(self) -> Counts:
         """How many sends there were so far, by outcome."""
         return self._producer.counts
+
+    @property
+    def outstanding(self) -> int:
+        """How many sends have no end yet."""
+        return self._producer.outstanding
 
     @property
     def sent(self) -> bool:

@@ -32,6 +32,8 @@ CATALOG_URI: Final = "postgresql+psycopg2://iceberg:{{password}}@iceberg-catalog
 WAREHOUSE: Final = "file:///warehouse"
 TABLE: Final = "commodity.prices"
 PASSWORD_FILE: Final = "/run/secrets/production/iceberg-catalog-password"  # noqa: S105  # a path
+#: The most rows of one record batch of the ledger.
+BATCH_ROWS: Final = 65_536
 _READER_LABELS: Final = {
     "app.kubernetes.io/name": "sink-reader",
     "app.kubernetes.io/component": "sink-reader",
@@ -66,10 +68,20 @@ def record(platform: Platform, ranges: Mapping[int, tuple[int, int]], path: Path
         last = (result.stderr.strip() or "it said nothing").splitlines()[-1]
         raise AssayError(f"The sink {TABLE} can't be read back (exit code {result.exit_code}): {last[:400]}")
     rows = parse(result.stdout)
-    with LedgerWriter(path, "sink") as ledger:
-        for batch in rows.to_batches():
-            ledger.append({name: batch.column(name) for name in batch.schema.names})
+    write(rows, path)
     return rows.num_rows
+
+
+def write(rows: pa.Table, path: Path) -> None:
+    """Write rows to the new sink ledger `path`, by partition and offset, in batches that need little memory.
+
+    Raises:
+        AssayError: The file exists.
+    """
+    ordered = rows.sort_by([("partition", "ascending"), ("offset", "ascending")])
+    with LedgerWriter(path, "sink") as ledger:
+        for batch in ordered.to_batches(max_chunksize=BATCH_ROWS):
+            ledger.append({name: batch.column(name) for name in batch.schema.names})
 
 
 def parse(text: str) -> pa.Table:

@@ -6,15 +6,15 @@ Each takes the platform and the run, records facts, notes them in the run's mani
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from assay import etl, preflight, sink
+from assay import etl, preflight, settings, sink
 from assay.errors import AssayError
-from assay.kafka import lag, reader
+from assay.kafka import dead_letters, lag, reader
 from assay.kafka.admin import Admin
-from assay.load import run_load
+from assay.load import await_end, run_load
 from assay.manifest import Partition, Replica
-from assay.platform import ETL, GROUP, REJECTS, TOPIC
+from assay.platform import DEAD_LETTERS, ETL, GROUP, REJECTS, TOPIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,18 +66,35 @@ def run_etl(platform: Platform, run: Run, phases: Phases) -> None:
     run.note(etl=outcome.model_copy(update={"feed_rows": served, "real_rows": real}))
 
 
+def elsewhere(platform: Platform, topic: str) -> dict[str, Any]:
+    """What is different about a plan that sends to `topic`: nobody consumes one that is not the platform's own.
+
+    Raises:
+        AssayError: There is no such topic, or Kafka does not answer.
+    """
+    if topic == TOPIC:
+        return {}
+    return {"topic": topic, "group": "", "partitions": len(Admin(platform.bootstrap()).topic(topic).partitions)}
+
+
 def load(platform: Platform, run: Run, phases: Phases) -> None:
-    """Note where the partitions stand, and send the plan's messages through Locust; its producers write the ledgers."""
+    """Note where the partitions stand, and send the plan's messages through Locust; its producers write the ledgers.
+
+    Beside it the settings are read, while Locust starts.
+    """
     plan = run.manifest.plan
     bootstrap = platform.bootstrap()
     admin = Admin(bootstrap)
+    letters = admin.watermarks(DEAD_LETTERS) if plan.group else {}
     run.note(
         partitions=tuple(
             Partition(partition=number, log_start=low, start=high, end=high, log_start_after=low, committed=None)
-            for number, (low, high) in sorted(admin.watermarks(TOPIC).items())
-        )
+            for number, (low, high) in sorted(admin.watermarks(plan.topic).items())
+        ),
+        dead_letters_from={number: high for number, (_, high) in letters.items()},
     )
-    with lag.LagSampler(bootstrap, TOPIC, GROUP, run.folder / "lag-load.arrows"):
+    with ThreadPoolExecutor(1) as beside:
+        read = beside.submit(note_settings, platform, run)
         run_load(
             plan,
             bootstrap,
@@ -85,38 +102,71 @@ def load(platform: Platform, run: Run, phases: Phases) -> None:
             run.manifest.run_id,
             on_progress=lambda progress: phases.advance(progress.ok, plan.messages, "messages acknowledged"),
         )
-    ends = admin.watermarks(TOPIC)
+        read.result()
+    note_ends(admin, run)
+
+
+def note_settings(platform: Platform, run: Run) -> None:
+    """Read the live settings into the run's folder, and the decisive ones and versions into its manifest."""
+    plan = run.manifest.plan
+    document = settings.read(platform, Admin(platform.bootstrap()), plan)
+    (run.folder / settings.FILE).write_text(settings.text(document))
+    run.note(
+        settings=run.manifest.settings | settings.decisive(document, plan),
+        versions=run.manifest.versions | settings.versions(document),
+    )
+
+
+def note_ends(admin: Admin, run: Run) -> None:
+    """Note where the partitions end now."""
+    ends = admin.watermarks(run.manifest.plan.topic)
     run.note(
         partitions=tuple(one.model_copy(update={"end": ends[one.partition][1]}) for one in run.manifest.partitions)
     )
 
 
-def drain(platform: Platform, run: Run, phases: Phases) -> None:
-    """Wait until the group's committed offsets have reached the ends; note them, and who consumed."""
+def expect_load(run: Run) -> None:
+    """Make sure that a load was begun into a run's folder.
+
+    Raises:
+        AssayError: None was.
+    """
     if not run.manifest.partitions:
         raise AssayError(f"The run in {run.folder} has sent nothing yet: `assay load` comes before.")
-    bootstrap = platform.bootstrap()
-    admin = Admin(bootstrap)
-    ends = {one.partition: one.end for one in run.manifest.partitions}
-    total = sum(one.end - one.start for one in run.manifest.partitions)
-    with lag.LagSampler(bootstrap, TOPIC, GROUP, run.folder / "lag-drain.arrows", interval_seconds=0.25):
+
+
+def drain(platform: Platform, run: Run, phases: Phases) -> None:
+    """Wait until the group's committed offsets have reached the ends; note them, and who consumed.
+
+    The ends are asked for anew: a load that was killed did not note them, and what it had sent arrived all the same. A
+    topic that no group consumes is not waited for.
+    """
+    expect_load(run)
+    phases.tell("waiting until the load has ended")
+    await_end(run.folder)
+    plan = run.manifest.plan
+    admin = Admin(platform.bootstrap())
+    note_ends(admin, run)
+    if plan.group:
+        total = sum(one.end - one.start for one in run.manifest.partitions)
         outcome = lag.wait_for_drain(
             admin,
-            GROUP,
-            TOPIC,
-            ends,
+            plan.group,
+            plan.topic,
+            {one.partition: one.end for one in run.manifest.partitions},
             timeout_seconds=DRAIN_SECONDS,
             on_progress=lambda left: phases.advance(total - sum(left.values()), total, "messages consumed"),
         )
-    committed = admin.committed(GROUP, TOPIC)
-    marks = admin.watermarks(TOPIC)
+        run.note(drained=outcome.drained, replicas=replicas(platform, admin))
+    committed = admin.committed(plan.group, plan.topic) if plan.group else {}
+    marks = admin.watermarks(plan.topic)
     run.note(
-        drained=outcome.drained,
         partitions=tuple(
-            one.model_copy(update={"log_start_after": marks[one.partition][0], "committed": committed[one.partition]})
+            one.model_copy(
+                update={"log_start_after": marks[one.partition][0], "committed": committed.get(one.partition)}
+            )
             for one in run.manifest.partitions
-        ),
-        replicas=replicas(platform, admin),
+        )
     )
 
 
@@ -135,17 +185,27 @@ def replicas(platform: Platform, admin: Admin) -> tuple[Replica, ...]:
 
 
 def collect(platform: Platform, run: Run, phases: Phases) -> None:
-    """Read Kafka's log and the Iceberg sink back, side by side, each by its own reader; then seal the evidence."""
+    """Read Kafka's log, the Iceberg sink and the dead letters back, side by side, each by its own reader.
+
+    What comes of a topic that no group consumes is its log alone.
+    """
+    expect_load(run)
+    plan, folder = run.manifest.plan, run.folder
     bootstrap = platform.bootstrap()
     ranges = {one.partition: (one.start, one.end) for one in run.manifest.partitions}
-    if not ranges:
-        raise AssayError(f"The run in {run.folder} has no offsets: `assay load` has not been run into it.")
     phases.tell("reading Kafka's log and the Iceberg table back")
-    with ThreadPoolExecutor(2) as pool:
-        log = pool.submit(reader.read_log, bootstrap, TOPIC, ranges, run.folder / "log.arrows")
-        rows = pool.submit(sink.record, platform, ranges, run.folder / "sink.arrows")
-        log.result()
-        rows.result()
+    with ThreadPoolExecutor(3) as pool:
+        reading = [pool.submit(reader.read_log, bootstrap, plan.topic, ranges, folder / "log.arrows")]
+        if plan.group:
+            ends = Admin(bootstrap).watermarks(DEAD_LETTERS)
+            letters = {number: (first, ends[number][1]) for number, first in run.manifest.dead_letters_from.items()}
+            path = folder / "deadletters.arrows"
+            reading += [
+                pool.submit(sink.record, platform, ranges, folder / "sink.arrows"),
+                pool.submit(dead_letters.read, bootstrap, DEAD_LETTERS, letters, plan.topic, path),
+            ]
+        for one in reading:
+            one.result()
     own = (run.manifest.etl.run_id,) if run.manifest.etl else ()
     run.note(other_runs=tuple(sorted({*etl.runs(platform), *own})))
 

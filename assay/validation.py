@@ -15,6 +15,7 @@ from assay.manifest import Objectives
 from assay.memory import PeakMemory
 from assay.platform import Platform
 from assay.progress import Phases
+from assay.recording import recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,9 +80,10 @@ def record(platform: Platform, recorded: Run, phases: Phases) -> None:
         raise AssayError("The pre-flight failed, so no load was sent: " + "; ".join(check.detail for check in failed))
     with phases.phase("etl"):
         stages.run_etl(platform, recorded, phases)
-    with phases.phase("load"):
-        stages.load(platform, recorded, phases)
-    with phases.phase("drain"):
-        stages.drain(platform, recorded, phases)
+    with recording(platform, recorded, "run"):
+        with phases.phase("load"):
+            stages.load(platform, recorded, phases)
+        with phases.phase("drain"):
+            stages.drain(platform, recorded, phases)
     with phases.phase("collect"):
         stages.collect(platform, recorded, phases)

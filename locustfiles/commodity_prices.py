@@ -33,8 +33,8 @@ from locust import User, constant, events, task
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
 from assay.errors import AssayError, UsageError
+from assay.kafka import overrides
 from assay.kafka.admin import Admin
-from assay.kafka.producer import SETTINGS as PRODUCER_SETTINGS
 from assay.ledger import Outcome
 from assay.load import DEFAULTS, PRODUCER, LoadSettings, check_folder
 from assay.pacing import batch_size, share
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import Runner
 
-    from assay.kafka.producer import Ended
+    from assay.kafka.sends import Ended
 
 Result = TypeVar("Result")
 
@@ -61,8 +61,8 @@ HELP: Final = {
     "run_id": "the run's id; by default made from the time",
     "run_folder": "where the ledgers go; by default runs/<run id>",
 }
-#: After the last send: as long as librdkafka itself may still try, and a little.
-SETTLE_SECONDS: Final = float(PRODUCER_SETTINGS["message.timeout.ms"]) / 1000 + 5
+#: After the last send: as long as librdkafka itself may still try, and this.
+SETTLE_SECONDS: Final = 5.0
 #: When told to stop: long enough for acknowledgements that are on their way.
 STOP_SECONDS: Final = 8.0
 PROGRESS_SECONDS: Final = 0.5
@@ -75,6 +75,14 @@ def add_options(parser: LocustArgumentParser) -> None:
     for name, default in DEFAULTS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, default=default, help=HELP[name], env_var="ASSAY_" + name.upper())
+    parser.add_argument(
+        overrides.OPTION,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        include_in_web_ui=False,
+        help="a setting of librdkafka's over the usual ones, to show what an unsafe producer does; repeatable",
+    )
     parser.add_argument(
         "--progress-lines",
         action="store_true",
@@ -111,6 +119,8 @@ class Load:
         self.ready = Event()
         self.all_sent = Event()
         self.over = False
+        self.closed = Event()
+        self.deadline = 0.0
         self.prepared: tuple[LoadSettings, int, str, Path] | None = None
         self.reports: dict[str, dict[str, Any]] = {}
         if self.options.headless and isinstance(runner, LocalRunner):
@@ -134,7 +144,8 @@ class Load:
             UsageError: An option makes no sense, or the folder is in use.
             AssayError: Kafka does not answer, or has no such topic.
         """
-        settings = LoadSettings.parse({name: str(getattr(self.options, name) or "") for name in DEFAULTS})
+        words = {name: str(getattr(self.options, name) or "") for name in DEFAULTS}
+        settings = LoadSettings.parse(words, self.options.producer_setting)
         run_id = settings.run_id or f"load-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         folder = (settings.run_folder or Path("runs") / run_id).absolute()
         check_folder(folder)
@@ -202,6 +213,7 @@ class Load:
                 "seed": settings.seed,
                 "observed_from": observed_from.isoformat(),
                 "folder": str(folder),
+                "producer_settings": settings.producer_settings,
             }
             if workers:
                 self.runner.send_message(SHARE, orders, client_id=workers[index])
@@ -219,6 +231,7 @@ class Load:
         }
         words["folder"].mkdir(parents=True, exist_ok=True)  # a worker on another machine has its own
         self.over = False
+        self.closed.clear()
         self.all_sent.clear()
         self.sender = self.beside(Sender, Orders(**words))
         self.ready.set()
@@ -269,7 +282,7 @@ class Load:
             return
         while not self.all_sent.wait(PROGRESS_SECONDS) and not self.over:
             self.progress(sender)
-        self.close(SETTLE_SECONDS)
+        self.close(overrides.patience_seconds(sender.orders.producer_settings) + SETTLE_SECONDS)
 
     def close(self, seconds: float) -> None:
         """Wait for outstanding ends, at most so long, close the ledgers, and report; once."""
@@ -277,12 +290,12 @@ class Load:
         if sender is None or self.over:
             return
         self.over = True
-        deadline = time.monotonic() + seconds
-        while (counts := sender.counts).unknown and (left := deadline - time.monotonic()) > 0:
+        self.deadline = time.monotonic() + seconds
+        while sender.outstanding and (left := self.deadline - time.monotonic()) > 0:
             self.count(self.beside(sender.settle, min(left, PROGRESS_SECONDS)))
-            if sender.counts != counts:
-                self.progress(sender)
+            self.progress(sender)
         self.count(self.beside(sender.finish))
+        self.closed.set()
         self.progress(sender)
         counts, messages = sender.counts, sender.orders.messages
         self.report({"attempted": counts.attempted, "ok": counts.ok, "fail": counts.fail, "messages": messages})
@@ -341,13 +354,16 @@ class Load:
             self.sender.abandon()
             self.ready.clear()
             self.close(STOP_SECONDS)
+        elif self.sender is not None:  # its last ends are being waited for, which must not take long any more
+            self.deadline = min(self.deadline, time.monotonic() + STOP_SECONDS)
+            self.closed.wait(STOP_SECONDS + PROGRESS_SECONDS)
         elif isinstance(self.runner, MasterRunner) and not self.over:
             self.environment.process_exit_code = 1
 
     # Saying
 
     def progress(self, sender: Sender) -> None:
-        """A progress line, for a program that watches; without one that reads, stop."""
+        """A progress line, for a program that watches; where that is gone, stop."""
         if not self.options.progress_lines:
             return
         counts = sender.counts

@@ -186,6 +186,8 @@ class FinalLag(Check):
     def conclude(self, tally: Tally, history: History) -> Finding:  # noqa: ARG002  # nothing is counted in pieces
         """From the manifest and the samples."""
         objectives, plan = history.manifest.objectives, history.manifest.plan
+        if not plan.group:
+            raise UndecidedError(f"no group consumes the topic {plan.topic}")
         final = {
             number: max(given.end - (given.log_start if given.committed is None else given.committed), 0)
             for number, given in sorted(history.partitions.items())

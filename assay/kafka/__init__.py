@@ -3,7 +3,11 @@
 - `clients`: connection settings in one table, and errors as sentences;
 - `headers`: how a record says which send it is (pure);
 - `producer`: the verifiable producer, which writes every attempt and every outcome to the ledger;
+- `sends`: the two ledgers of one producer;
+- `overrides`: what a user sets over the producer's settings;
 - `reader`: a fresh group-less reader of exactly the offsets asked for;
+- `dead_letters`: which messages the consumers gave up;
 - `admin`: facts about topics, groups and settings, as the brokers tell them;
+- `leaders`: who leads each partition, over time;
 - `lag`: end and committed offsets over time, and waiting until a group has caught up.
 """

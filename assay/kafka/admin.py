@@ -1,6 +1,6 @@
 """Facts about topics, groups and settings, each asked of the brokers and none remembered.
 
-Every question either gets an answer within `clients.ANSWER_SECONDS` or ends in one sentence.
+Every question either gets an answer in time or ends in one sentence.
 """
 
 from __future__ import annotations
@@ -77,13 +77,19 @@ class Group:
 class Admin:
     """Asks one cluster's brokers. Keep one for repeated questions: it keeps its connections."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, answer_seconds: float = clients.ANSWER_SECONDS) -> None:
         """Set a client up; nothing is asked yet.
+
+        Args:
+            bootstrap: Addresses of the brokers, `host:port,...`.
+            answer_seconds: How long one question may take.
 
         Raises:
             AssayError: The address makes no sense.
         """
         self.bootstrap = bootstrap
+        self._answer_seconds = answer_seconds
+        self._limit: Mapping[str, Any] = {"request_timeout": answer_seconds}
         try:
             self._client = AdminClient(clients.settings(bootstrap))
         except KafkaException as error:
@@ -96,16 +102,34 @@ class Admin:
             AssayError: There is no such topic, or Kafka does not answer.
         """
         doing = f"looking the topic {name} up"
-        described = self._one(self._client.describe_topics(TopicCollection([name]), **_LIMIT), doing)
+        described = self._one(self._client.describe_topics(TopicCollection([name]), **self._limit), doing)
         partitions = {
             partition.id: PartitionFacts(
-                None if partition.leader is None or partition.leader.id < 0 else partition.leader.id,
+                None if partition.leader is None else _broker(partition.leader.id),
                 tuple(node.id for node in partition.replicas),
                 tuple(sorted(node.id for node in partition.isr)),
             )
             for partition in described.partitions
         }
         return TopicFacts(name, partitions, self._settings(ResourceType.TOPIC, name))
+
+    def partitions(self, topic: str) -> dict[int, PartitionFacts]:
+        """The partitions of a topic by number, as any one of the brokers knows them: the view that clients have.
+
+        Raises:
+            AssayError: There is no such topic, or the broker that was asked does not answer.
+        """
+        doing = f"looking the topic {topic} up"
+        try:
+            found = self._client.list_topics(topic, self._answer_seconds).topics[topic]
+        except KafkaException as error:
+            raise clients.fault(self.bootstrap, doing, error) from None
+        if found.error is not None:
+            raise clients.fault(self.bootstrap, doing, found.error)
+        return {
+            number: PartitionFacts(_broker(one.leader), tuple(one.replicas), tuple(sorted(one.isrs)))
+            for number, one in found.partitions.items()
+        }
 
     def watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
         """The first offset and the end offset (of the next record) of each partition.
@@ -142,7 +166,7 @@ class Admin:
         """
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in partitions])
         doing = f"asking for the offsets of the group {group}"
-        answer = self._one(self._client.list_consumer_group_offsets([asked], **_LIMIT), doing)
+        answer = self._one(self._client.list_consumer_group_offsets([asked], **self._limit), doing)
         offsets: dict[int, int | None] = dict.fromkeys(partitions)
         for place in answer.topic_partitions:
             if place.error is not None:
@@ -160,7 +184,7 @@ class Admin:
             AssayError: Kafka does not answer, or has no coordinator for it yet.
         """
         described = self._one(
-            self._client.describe_consumer_groups([name], **_LIMIT),
+            self._client.describe_consumer_groups([name], **self._limit),
             f"looking the group {name} up",
             absent=KafkaError.GROUP_ID_NOT_FOUND,
         )
@@ -193,13 +217,13 @@ class Admin:
         }
         return broker | self._settings(ResourceType.GROUP, group)
 
-    def broker_settings(self) -> dict[str, str]:
-        """The effective settings of one broker (the lowest id); secrets are left out by the broker.
+    def broker_settings(self, broker: int | None = None) -> dict[str, str]:
+        """The effective settings of a broker (None: the lowest id); secrets are left out by the broker.
 
         Raises:
             AssayError: Kafka does not answer.
         """
-        return self._settings(ResourceType.BROKER, str(min(self.brokers())))
+        return self._settings(ResourceType.BROKER, str(min(self.brokers()) if broker is None else broker))
 
     def brokers(self) -> dict[int, str]:
         """The brokers that are there now: `host:port` by id.
@@ -208,23 +232,23 @@ class Admin:
             AssayError: Kafka does not answer.
         """
         doing = "asking which brokers there are"
-        described = self._answer(self._client.describe_cluster(**_LIMIT), doing)
+        described = self._answer(self._client.describe_cluster(**self._limit), doing)
         return {node.id: f"{node.host}:{node.port}" for node in described.nodes}
 
     def _numbers(self, topic: str) -> list[int]:
         doing = f"looking the topic {topic} up"
-        described = self._one(self._client.describe_topics(TopicCollection([topic]), **_LIMIT), doing)
+        described = self._one(self._client.describe_topics(TopicCollection([topic]), **self._limit), doing)
         return sorted(partition.id for partition in described.partitions)
 
     def _offsets(self, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
         asked = {TopicPartition(topic, number): spec for number in numbers}
         doing = f"asking for the offsets of the topic {topic}"
-        answers = self._client.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, **_LIMIT)
+        answers = self._client.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, **self._limit)
         return {place.partition: self._answer(future, doing).offset for place, future in answers.items()}
 
     def _settings(self, kind: ResourceType, name: str) -> dict[str, str]:
         doing = f"reading the settings of the {kind.name.lower()} {name}"
-        entries = self._one(self._client.describe_configs([ConfigResource(kind, name)], **_LIMIT), doing)
+        entries = self._one(self._client.describe_configs([ConfigResource(kind, name)], **self._limit), doing)
         return {entry.name: entry.value for entry in entries.values() if entry.value is not None}
 
     def _one(self, futures: Mapping[Any, Future[Any]], doing: str, absent: int | None = None) -> Any:
@@ -233,7 +257,7 @@ class Admin:
 
     def _answer(self, future: Future[Any], doing: str, absent: int | None = None) -> Any:
         try:
-            return future.result(clients.ANSWER_SECONDS + _GRACE_SECONDS)
+            return future.result(self._answer_seconds + _GRACE_SECONDS)
         except KafkaException as error:
             cause = error.args[0]
             if cause.code() == absent:
@@ -250,7 +274,11 @@ class Admin:
 
 _EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library has no types here
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
-_LIMIT: Final[Mapping[str, Any]] = {"request_timeout": clients.ANSWER_SECONDS}
+
+
+def _broker(number: int) -> int | None:
+    """A broker's id; librdkafka says -1 for nobody."""
+    return number if number >= 0 else None
 
 
 def _by_topic(places: list[TopicPartition] | tuple[()]) -> dict[str, tuple[int, ...]]:

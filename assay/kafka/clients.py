@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, libversion
 
 from assay.errors import AssayError
 
@@ -23,6 +23,8 @@ LOG.addHandler(logging.NullHandler())
 
 #: How long one question to the brokers may take before Kafka counts as unreachable, in seconds.
 ANSWER_SECONDS: Final = 8.0
+#: The same for a question that is asked again and again: one that fell to a broker that is gone is better asked anew.
+SAMPLE_ANSWER_SECONDS: Final = 3.0
 
 CONNECTION: Final[Mapping[str, str | int]] = {
     "client.id": "assay",
@@ -60,6 +62,11 @@ def settings(bootstrap: str, *tables: Mapping[str, str | int]) -> dict[str, Any]
     for table in tables:
         merged.update(table)
     return merged
+
+
+def library() -> str:
+    """The version of librdkafka itself, which is not that of its Python binding."""
+    return str(libversion()[0])
 
 
 def fault(bootstrap: str, doing: str, error: KafkaException | KafkaError | Exception) -> AssayError:

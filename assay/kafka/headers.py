@@ -7,12 +7,14 @@ read is None, and the judge decides what that means.
 
 from __future__ import annotations
 
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    Header = tuple[str, str | bytes | None]
 
     #: Headers as the client hands them over, in either of its forms.
     Headers = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | None]] | None
@@ -22,8 +24,13 @@ PRODUCER: Final = "producer"
 SEQ: Final = "seq"
 PAYLOAD_HASH: Final = "payload-hash"
 ROW_ID: Final = "row-id"
+DLQ_REASON: Final = "dlq-reason"
+DLQ_TOPIC: Final = "dlq-topic"
+DLQ_PARTITION: Final = "dlq-partition"
+DLQ_OFFSET: Final = "dlq-offset"
 
-_MAX_SEQ: Final = 2**63 - 1
+MAX_PARTITION: Final = 2**31 - 1
+_MAX_NUMBER: Final = 2**63 - 1
 _HASH_DIGITS: Final = 16
 
 
@@ -37,27 +44,38 @@ class Claim(NamedTuple):
     row_id: str | None = None
 
 
-def encode(run_id: str, producer: str, seq: int, payload_hash_hex: str) -> list[tuple[str, str | bytes | None]]:
-    """The headers of one send."""
-    return [(RUN_ID, run_id), (PRODUCER, producer), (SEQ, str(seq)), (PAYLOAD_HASH, payload_hash_hex)]
+def labeller(run_id: str, producer: str) -> Callable[[int, bytes], list[Header]]:
+    """What makes the headers of one producer's sends, of a send's seq and its payload hash (8 bytes)."""
+    run, name = (RUN_ID, run_id.encode()), (PRODUCER, producer.encode())
+
+    def label(seq: int, digest: bytes) -> list[Header]:
+        return [run, name, (SEQ, b"%d" % seq), (PAYLOAD_HASH, hexlify(digest))]
+
+    return label
 
 
 def decode(headers: Headers) -> Claim:
-    """Read a record's headers. Where a header is repeated, the last one counts, as Kafka's own clients have it."""
+    """Read a record's headers."""
     if not headers:
         return Claim()
-    found = dict(headers)
+    found = as_mapping(headers)
     get = found.get
     return Claim(
         _name(get(RUN_ID)),
         _name(get(PRODUCER)),
-        _number(get(SEQ)),
+        number(get(SEQ)),
         _hash(get(PAYLOAD_HASH)),
-        _text(get(ROW_ID)) if ROW_ID in found else None,
+        text(get(ROW_ID)) if ROW_ID in found else None,
     )
 
 
-def _text(value: bytes | str | None) -> str | None:
+def as_mapping(headers: Headers) -> Mapping[str, bytes | str | None]:
+    """Headers by name; where one is repeated, the last one counts, as Kafka's own clients have it."""
+    return dict(headers or ())
+
+
+def text(value: bytes | str | None) -> str | None:
+    """A header's value as ASCII text; None if it is none."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -69,18 +87,19 @@ def _text(value: bytes | str | None) -> str | None:
 
 
 #: Names of runs and producers repeat for every record.
-_name = lru_cache(maxsize=1024)(_text)
+_name = lru_cache(maxsize=1024)(text)
 
 
-def _number(value: bytes | str | None) -> int | None:
+def number(value: bytes | str | None, most: int = _MAX_NUMBER) -> int | None:
+    """A header's value as a plain decimal number of at most `most`; None if it is none."""
     # int() would take signs, spaces and underscores too, which no producer of ours writes.
     if value is None or not value.isdigit():
         return None
     try:
-        number = int(value)
+        found = int(value)
     except ValueError:  # digits of another script than ASCII's
         return None
-    return number if number <= _MAX_SEQ else None
+    return found if found <= most else None
 
 
 def _hash(value: bytes | str | None) -> int | None:

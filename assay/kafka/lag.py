@@ -6,19 +6,19 @@ is counted and missing, never made up.
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from assay.errors import AssayError
 from assay.kafka.admin import Admin
+from assay.kafka.clients import SAMPLE_ANSWER_SECONDS
 from assay.ledger import LedgerWriter
+from assay.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 SAMPLE_SECONDS: Final = 0.25
 _POLL_SECONDS: Final = 0.25
@@ -93,76 +93,27 @@ def wait_for_drain(
         time.sleep(min(_POLL_SECONDS, timeout_seconds - spent))
 
 
-class LagSampler:
-    """Writes the lag ledger from a thread of its own, while its context lasts.
+def sampler(bootstrap: str, topic: str, group: str, path: Path) -> Sampling:
+    """A sampler that writes the lag ledger `path` while its context lasts.
 
-    Attributes:
-        samples: How many samples were written.
-        missed: How many could not be taken, because the brokers did not answer.
+    Raises:
+        AssayError: There is no such topic, Kafka does not answer, or the file exists.
     """
+    partitions = sorted(Admin(bootstrap).watermarks(topic))
+    admin = Admin(bootstrap, answer_seconds=SAMPLE_ANSWER_SECONDS)
+    ledger = LedgerWriter(path, "lag")
 
-    def __init__(
-        self,
-        bootstrap: str,
-        topic: str,
-        group: str,
-        path: Path,
-        *,
-        interval_seconds: float = SAMPLE_SECONDS,
-    ) -> None:
-        """Look the topic's partitions up and create the ledger `path`; sampling starts with the context.
-
-        Raises:
-            AssayError: There is no such topic, Kafka does not answer, or the file exists.
-        """
-        self._admin = Admin(bootstrap)
-        self._topic = topic
-        self._group = group
-        self._partitions = sorted(self._admin.watermarks(topic))
-        self._interval = interval_seconds
-        self._ledger = LedgerWriter(path, "lag")
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lag-sampler", daemon=True)
-        self.samples = 0
-        self.missed = 0
-        self.latest: dict[int, int] = {}
-
-    def __enter__(self) -> Self:
-        """Take the first sample soon, then one each interval."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take one last sample and close the ledger with its end mark."""
-        self._stop.set()
-        self._thread.join()
-        self._sample()
-        self._ledger.close()
-
-    def _run(self) -> None:
-        due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            self._sample()
-            due = max(due + self._interval, time.monotonic())
-
-    def _sample(self) -> None:
-        try:
-            # Committed first: an end that is read later can only be larger, so lag is never understated.
-            committed = self._admin.committed_of(self._group, self._topic, self._partitions)
-            ends = self._admin.ends(self._topic, self._partitions)
-        except AssayError:
-            self.missed += 1
-            return
-        count = len(self._partitions)
-        self._ledger.append(
+    def sample() -> None:
+        # Committed first: an end that is read later can only be larger, so lag is never understated.
+        committed = admin.committed_of(group, topic, partitions)
+        ends = admin.ends(topic, partitions)
+        ledger.append(
             {
-                "at_ns": [time.monotonic_ns()] * count,
-                "partition": self._partitions,
-                "end_offset": [ends[partition] for partition in self._partitions],
-                "committed_offset": [committed[partition] for partition in self._partitions],
+                "at_ns": [time.monotonic_ns()] * len(partitions),
+                "partition": partitions,
+                "end_offset": [ends[partition] for partition in partitions],
+                "committed_offset": [committed[partition] for partition in partitions],
             }
         )
-        self.latest = remaining(ends, committed)
-        self.samples += 1
+
+    return Sampling("lag-sampler", sample, SAMPLE_SECONDS, ledger)

@@ -19,16 +19,16 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from assay.kafka import clients, headers
-from assay.ledger import LedgerWriter, Outcome
+from assay.kafka.sends import Ended, SendLedgers
+from assay.ledger import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from confluent_kafka import Message
@@ -67,24 +67,12 @@ CERTAIN: Final = frozenset(
     }
 )
 
-#: Outcomes reach the ledger at least this often while the producer is served, in nanoseconds.
+#: Ends reach the disk at least this often while the producer is served, in nanoseconds.
 APPEND_EVERY_NS: Final = 400_000_000
 #: Delivery reports are collected after this many sends, so that acknowledgements are timed while sending.
 SERVE_EVERY: Final = 200
 _FULL_WAIT_SECONDS: Final = 0.02
 ABANDONED: Final = "abandoned before it was handed to librdkafka"
-
-
-class Ended(NamedTuple):
-    """A send whose end was learnt. Times in nanoseconds of the monotonic clock; `offset` and `error` may be None."""
-
-    seq: int
-    outcome: int
-    partition: int
-    offset: int | None
-    ended_ns: int
-    error: str | None
-    intended_ns: int
 
 
 @dataclass(frozen=True)
@@ -123,8 +111,9 @@ class VerifiableProducer:
         partitions: int,
         folder: Path,
         overrides: Mapping[str, str | int] | None = None,
+        ledgers: Callable[[Path, str], SendLedgers] = SendLedgers,
     ) -> None:
-        """Open the ledgers `attempts.<producer>.arrows` and `outcomes.<producer>.arrows` in `folder`, and connect.
+        """Open the ledgers in `folder`, and connect.
 
         Args:
             bootstrap: Addresses of the brokers, `host:port,...`.
@@ -134,6 +123,7 @@ class VerifiableProducer:
             partitions: How many partitions the topic has.
             folder: The run's folder, which exists.
             overrides: Settings of librdkafka that win over `SETTINGS`: to show what an unsafe one does.
+            ledgers: Opens the ledgers; another one only to measure what they cost (`benchmarks/ledger.py`).
 
         Raises:
             AssayError: A ledger exists already, or a setting is refused.
@@ -148,20 +138,29 @@ class VerifiableProducer:
         self._next = 0
         self._ok = 0
         self._fail = 0
-        self._pending: list[Ended] = []
+        #: Ends that are not yet in the ledger; the first `_told` of them were handed on by `fresh`.
+        self._ends: list[Ended] = []
+        self._told = 0
+        self._written = 0
+        #: Ends that are in the ledger and were not handed on yet.
         self._fresh: list[Ended] = []
-        self._appended_ns = time.monotonic_ns()
+        self._appended_ns = _now()
         try:
             self._producer = Producer(clients.settings(bootstrap, SETTINGS, overrides or {}))
         except KafkaException as error:
             raise clients.fault(bootstrap, "setting up a producer", error) from None
-        self._attempts = LedgerWriter(folder / f"attempts.{producer}.arrows", "attempts", producer)
-        self._outcomes = LedgerWriter(folder / f"outcomes.{producer}.arrows", "outcomes", producer)
+        self._ledgers = ledgers(folder, producer)
+        self._label = headers.labeller(run_id, producer)
 
     @property
     def counts(self) -> Counts:
         """How many sends there were so far, by outcome."""
         return Counts(self._next, self._ok, self._fail)
+
+    @property
+    def outstanding(self) -> int:
+        """How many sends have no end yet."""
+        return self._next - self._written - len(self._ends)
 
     def connect(self) -> None:
         """Reach the brokers before the first send, so that setting connections up does not count as its latency.
@@ -191,44 +190,32 @@ class VerifiableProducer:
         """
         first, count = self._next, len(messages)
         digests = [blake2b(value, digest_size=8).digest() for _, value in messages]
-        seqs = np.arange(first, first + count, dtype=np.int64)
-        sent_ns = time.monotonic_ns()
-        self._attempts.append(
-            {
-                "seq": seqs,
-                "partition": (seqs % self.partitions).astype(np.int32),
-                "intended_ns": np.full(count, intended_ns, dtype=np.int64),
-                "sent_ns": np.full(count, sent_ns, dtype=np.int64),
-                "payload_hash": np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64),
-            }
-        )
+        self._ledgers.attempt(first, self.partitions, intended_ns, digests)
         self._next += count
-        produce, topic, partitions, run_id, name = (
+        produce, ended, label, topic, partitions = (
             self._producer.produce,
+            self._ended,
+            self._label,
             self.topic,
             self.partitions,
-            self.run_id,
-            self.name,
         )
         seq = first
         for (key, value), digest in zip(messages, digests, strict=True):
             partition = seq % partitions
-            ended = partial(self._ended, seq, intended_ns)
-            labels = headers.encode(run_id, name, seq, digest.hex())
             while not self._abandoned:
                 try:
-                    produce(topic, value, key, partition, ended, None, 0, labels)
+                    produce(topic, value, key, partition, partial(ended, seq, intended_ns), None, 0, label(seq, digest))
                 except BufferError:
                     self._producer.poll(_FULL_WAIT_SECONDS)
                     self._append_if_due()
                 except KafkaException as error:
                     # It never got into librdkafka's queue, so it can't be in the log, whatever the reason.
-                    self._end(Ended(seq, Outcome.FAIL, partition, None, _now(), error.args[0].name(), intended_ns))
+                    self._failed(seq, error.args[0].name(), intended_ns)
                     break
                 else:
                     break
             else:
-                self._end(Ended(seq, Outcome.FAIL, partition, None, _now(), ABANDONED, intended_ns))
+                self._failed(seq, ABANDONED, intended_ns)
             seq += 1
             if seq % SERVE_EVERY == 0:
                 self._producer.poll(0)
@@ -243,7 +230,8 @@ class VerifiableProducer:
 
     def fresh(self) -> list[Ended]:
         """The sends that ended since this was last asked."""
-        fresh, self._fresh = self._fresh, []
+        fresh, self._fresh = self._fresh + self._ends[self._told :], []
+        self._told = len(self._ends)
         return fresh
 
     def settle(self, timeout_seconds: float) -> int:
@@ -264,8 +252,7 @@ class VerifiableProducer:
             self._closed = True
             self.settle(timeout_seconds)
             self._append()
-            self._attempts.close()
-            self._outcomes.close()
+            self._ledgers.close()
             # Out with what is left, so that tearing the client down does not wait for it. Its reports are not taken.
             self._producer.purge()
         return self.counts
@@ -276,38 +263,35 @@ class VerifiableProducer:
         if partition is None:  # it names the one that was asked for, by its contract
             partition = seq % self.partitions
         if error is None:
-            self._end(Ended(seq, 0, partition, message.offset(), _now(), None, intended_ns))
-        else:
-            self._end(Ended(seq, classify(error), partition, None, _now(), error.name(), intended_ns))
-
-    def _end(self, end: Ended) -> None:
-        if end.outcome == 0:
             self._ok += 1
-        elif end.outcome == 1:
-            self._fail += 1
-        self._pending.append(end)
-        self._fresh.append(end)
+            offset = message.offset()
+            if offset is not None and offset < 0:  # with acks=0 nobody tells where it stands
+                offset = None
+            self._ends.append(_new(Ended, (seq, 0, partition, offset, _now(), None, intended_ns)))
+        else:
+            outcome = classify(error)
+            self._fail += outcome is Outcome.FAIL
+            self._ends.append(Ended(seq, outcome.value, partition, None, _now(), error.name(), intended_ns))
+
+    def _failed(self, seq: int, reason: str, intended_ns: int) -> None:
+        """A send that never got as far as librdkafka's queue."""
+        self._fail += 1
+        self._ends.append(Ended(seq, Outcome.FAIL.value, seq % self.partitions, None, _now(), reason, intended_ns))
 
     def _append_if_due(self) -> None:
         if _now() - self._appended_ns >= APPEND_EVERY_NS:
             self._append()
 
     def _append(self) -> None:
+        """Ends learnt so far go to the ledger; those that were not handed on yet wait for `fresh`."""
         self._appended_ns = _now()
-        if not self._pending:
-            return
-        rows, self._pending = self._pending, []
-        seqs, outcomes, partitions, offsets, ends, errors, _ = zip(*rows, strict=True)
-        self._outcomes.append(
-            {
-                "seq": seqs,
-                "outcome": outcomes,
-                "partition": partitions,
-                "offset": offsets,
-                "ended_ns": ends,
-                "error": errors,
-            }
-        )
+        ends, self._ends = self._ends, []
+        self._fresh += ends[self._told :]
+        self._told = 0
+        self._written += len(ends)
+        self._ledgers.end(ends)
 
 
 _now = time.monotonic_ns
+#: A named tuple's own constructor takes thrice as long, and this runs once a message.
+_new = tuple.__new__

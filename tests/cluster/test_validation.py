@@ -13,10 +13,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from kubernetes import client, config
 from leftovers import found_of, read_record
 
+from assay import ledger
+from assay.platform import Platform
 from assay.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +32,14 @@ if TYPE_CHECKING:
     from assay.clusters.embedded import EmbeddedCluster
 
 MESSAGES = 20_000
+#: What zero loss stands on, read live at the run.
+SAFE = {
+    "producer acks": "all",
+    "producer enable.idempotence": "true",
+    "topic min.insync.replicas": "2",
+    "topic unclean.leader.election.enable": "false",
+    "topic replication.factor": "3",
+}
 
 
 def command(root: Path, *words: str) -> list[str]:
@@ -59,6 +73,10 @@ def test_everything_is_accounted_for(validated: Path) -> None:
     assert manifest["etl"]["extracted"] == manifest["etl"]["produced"] + manifest["etl"]["rejected"]
     assert sorted(one["partitions"] for one in manifest["replicas"]) == [[0], [1], [2]]
     assert {check["verdict"] for check in manifest["preflight"]} == {"pass"}
+    assert manifest["settings"].items() >= SAFE.items()
+    assert {"Kafka", "Kubernetes", "Python", "kernel", "librdkafka"} <= set(manifest["versions"])
+    kinds = {path.name.split(".")[0].split("-")[0] for path in validated.glob("*.arrows")}
+    assert kinds >= {"attempts", "outcomes", "log", "sink", "lag", "leaders", "events", "deadletters", "etl"}
     assert (validated / "report.html").stat().st_size > 10_000
 
 
@@ -91,6 +109,87 @@ def test_load_and_drain_are_commands_of_their_own(
     assert {name: found[name] for name in accounted} == dict.fromkeys(accounted, "pass")
     assert found["vacuous"] == "unknown"
     assert judged.returncode == verdict["exit_code"] != 0
+
+
+@pytest.mark.usefixtures("validated")
+@pytest.mark.parametrize("alone", [True, False], ids=["the command alone", "Locust too"])
+def test_a_load_that_was_killed_is_judged_as_far_as_it_goes(
+    cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path, alone: bool
+) -> None:
+    """SIGKILL mid-run: Locust ends by itself, drain and judge take what there is, and the verdict is never a pass."""
+    folder, where = tmp_path / "killed", ["--name", cluster.name]
+    words = ["load", *where, "--messages", "1000000", "--rate", "5000", "--folder", str(folder)]
+    running = psutil.Popen(command(clusters_root, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    outcomes = folder / "outcomes.load-0.arrows"
+    wait_until(lambda: outcomes.exists() and outcomes.stat().st_size > 100_000, 120, "the load never sent anything")
+    locust = running.children()
+    for process in [running] if alone else [running, *locust]:
+        process.kill()
+    running.wait()
+    drained = assay(clusters_root, "drain", *where, str(folder))
+    assert drained.returncode == 0, drained.stderr
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in locust)
+    attempts, ends = ledger.read(folder / "attempts.load-0.arrows"), ledger.read(outcomes)
+    assert attempts.complete == ends.complete == alone
+    assert 0 < attempts.table.num_rows < 1_000_000
+    assert assay(clusters_root, "report", str(folder)).returncode in (1, 2)
+    verdict = json.loads((folder / "verdict.json").read_text())
+    found = {one["check"]: one for one in verdict["findings"]}
+    assert verdict["verdict"] != "pass"
+    assert {
+        name: found[name]["verdict"] for name in ("lost", "lost downstream", "duplicate", "phantom")
+    } == dict.fromkeys(("lost", "lost downstream", "duplicate", "phantom"), "pass")
+    assert (found["vacuous"]["verdict"], found["incomplete"]["verdict"]) == ("unknown", "unknown")
+    assert found["conservation"]["measured"]["unknown"] == attempts.table.num_rows - ends.table.num_rows
+
+
+def brokers(cluster: EmbeddedCluster) -> str:
+    """The addresses of the platform's brokers."""
+    return Platform(cluster.kubeconfig, cluster.context).bootstrap()
+
+
+@pytest.mark.usefixtures("validated")
+def test_an_unsafe_load_to_a_topic_of_its_own_is_recorded_as_what_it_is(
+    cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path
+) -> None:
+    """acks=0: no offset is known; nobody consumes the topic, so nobody is waited for and its log alone is read."""
+    admin = AdminClient({"bootstrap.servers": brokers(cluster)})
+    (made,) = admin.create_topics([NewTopic("unsafe", 2, 3)]).values()
+    made.result()
+    folder, where = tmp_path / "unsafe", ["--name", cluster.name]
+    unsafe = ["--topic", "unsafe", "--producer-setting", "acks=0", "--producer-setting", "enable.idempotence=false"]
+    loaded = assay(clusters_root, "load", *where, *unsafe, "--messages", "3000", "--folder", str(folder))
+    assert loaded.returncode == 0, loaded.stderr
+    drained = assay(clusters_root, "drain", *where, str(folder))
+    assert drained.returncode == 0, drained.stderr
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["plan"]["topic"], manifest["plan"]["group"], manifest["plan"]["partitions"]) == ("unsafe", "", 2)
+    assert manifest["plan"]["producer_settings"] == {"acks": "0", "enable.idempotence": "false"}
+    assert (manifest["settings"]["producer acks"], manifest["drained"]) == ("0", False)
+    outcomes = ledger.read(folder / "outcomes.load-0.arrows").table
+    assert (outcomes.num_rows, outcomes["offset"].null_count) == (3000, 3000)
+    assert ledger.read(folder / "log.arrows").table.num_rows == 3000
+    assert not (folder / "sink.arrows").exists()
+
+
+@pytest.mark.usefixtures("validated")
+def test_a_poison_message_is_found_among_the_dead_letters(
+    cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path
+) -> None:
+    """The consumers give it up, and the ledger says which one it was, and why."""
+    folder, where = tmp_path / "poisoned", ["--name", cluster.name]
+    assert assay(clusters_root, "load", *where, "--messages", "300", "--folder", str(folder)).returncode == 0
+    places: list[tuple[int, int]] = []
+    producer = Producer({"bootstrap.servers": brokers(cluster)})
+    producer.produce(
+        "commodity-prices", b"no price", on_delivery=lambda _, sent: places.append((sent.partition(), sent.offset()))
+    )
+    assert producer.flush(30) == 0
+    assert assay(clusters_root, "drain", *where, str(folder)).returncode == 0
+    letters = ledger.read(folder / "deadletters.arrows")
+    assert [(row["partition"], row["offset"]) for row in letters.table.to_pylist()] == places
+    assert letters.complete
+    assert all(row["reason"] for row in letters.table.to_pylist())
 
 
 @pytest.fixture
@@ -129,6 +228,10 @@ def test_a_feed_that_is_down_is_one_sentence(cluster: EmbeddedCluster, clusters_
     [
         (["load", "--messages", "0"], 254, "0 is not in the range"),
         (["load", "--rate", "-1"], 254, "-1.0 is not in the range"),
+        (["load", "--producer-setting", "acks"], 254, "is not NAME=VALUE"),
+        (["load", "--producer-setting", "acks=0"], 254, "--producer-setting acks=0 can't be used"),
+        (["load", "--producer-setting", "no.such=1"], 254, "No such configuration property"),
+        (["load", "--name", "{name}", "--topic", "no-such"], 2, "the topic no-such up failed: there is no such topic"),
         (["preflight", "--name", "absent"], 254, "There is no cluster 'absent' here"),
         (["deploy", "--name", "{name}", "-e", "platform_bogus=1"], 254, "platform_bogus"),
         (["deploy", "--name", "{name}", "-e", "platform_bogus"], 254, "is not NAME=VALUE"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assay import load
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError
 from assay.ledger import LedgerWriter, Outcome
 from assay.load import (
     DEFAULTS,
@@ -28,7 +29,10 @@ from assay.manifest import Plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAN = Plan(messages=1000, rate_per_second=0.1, seed=7, topic="prices", group="g", partitions=3)
+UNSAFE = {"acks": "0", "enable.idempotence": "false"}
+PLAN = Plan(
+    messages=1000, rate_per_second=0.1, seed=7, topic="prices", group="g", partitions=3, producer_settings=UNSAFE
+)
 MS = 1_000_000
 
 
@@ -149,6 +153,18 @@ def test_a_summary_of_a_killed_load_says_so(tmp_path: Path) -> None:
     assert not summary.complete
 
 
+def test_a_load_whose_command_was_killed_is_waited_for(tmp_path: Path) -> None:
+    """Whoever writes into the folder holds its log, also when the one who began it is gone."""
+    load.await_end(tmp_path, 0)
+    with (tmp_path / load.LOG_NAME).open("w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        orphan = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stderr=log)
+    with pytest.raises(AssayError, match=rf"^The load of {tmp_path} still runs"):
+        load.await_end(tmp_path, 0)
+    orphan.communicate()
+    load.await_end(tmp_path, 0)
+
+
 def test_the_command_asks_for_exactly_the_plan(tmp_path: Path) -> None:
     """Every figure of the plan reaches Locust, and what it needs to be watched."""
     words = load.command(PLAN, "b:1,b:2", tmp_path, "run-1", processes=2, batch_size=10)
@@ -162,6 +178,7 @@ def test_the_command_asks_for_exactly_the_plan(tmp_path: Path) -> None:
     assert asked["--processes"] == "2"
     assert asked["--batch-size"] == "10"
     assert {"--headless", "--progress-lines"} <= set(words)
+    assert {"--producer-setting=acks=0", "--producer-setting=enable.idempotence=false"} <= set(words)
 
 
 def test_a_home_without_locustfile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +194,13 @@ def test_a_load_that_cannot_start_raises_locusts_sentence(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"^--messages 0 is out of range: give a whole number of at least 1\.$"):
         load.run_load(wrong, "127.0.0.1:1", tmp_path, "run-1")
     assert [path.name for path in tmp_path.iterdir()] == [load.LOG_NAME]
+
+
+def test_a_setting_that_librdkafka_refuses_raises_locusts_sentence(tmp_path: Path) -> None:
+    """Through the real Locust: the settings of the plan reach the producer, and a wrong one is one sentence."""
+    wrong = PLAN.model_copy(update={"producer_settings": {"acks": "0"}})
+    with pytest.raises(UsageError, match=r"^--producer-setting acks=0 can't be used: .*idempotence"):
+        load.run_load(wrong, "127.0.0.1:1", tmp_path, "run-1")
 
 
 def test_locust_alone_says_one_sentence_and_leaves_no_folder(tmp_path: Path) -> None:

@@ -23,6 +23,16 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert manifest.read(tmp_path) == written
 
 
+def test_a_plan_is_a_table_of_plain_values() -> None:
+    """What was set over the producer's settings is shown like the rest; most plans set nothing."""
+    plan = Manifest.model_validate(Run().manifest).plan
+    usual = dict(plan)
+    assert "producer_settings" not in usual
+    unsafe = plan.model_copy(update={"producer_settings": {"acks": "0"}})
+    assert dict(unsafe) == usual | {"producer acks": "0"}
+    assert type(plan).model_validate_json(unsafe.model_dump_json()) == unsafe
+
+
 def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     """No draft is left behind."""
     Manifest.model_validate(Run().manifest).write(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +47,25 @@ def test_a_sealed_run_names_every_file(tmp_path: Path) -> None:
     (tmp_path / "r" / "log.arrows").write_bytes(b"facts")
     recorded.seal()
     assert list(recorded.manifest.files) == ["log.arrows"]
+
+
+def test_a_run_names_the_versions_of_all_that_it_uses(tmp_path: Path) -> None:
+    """Each direct dependency, with Python and the kernel: what a result may depend on."""
+    versions = run.begin(run.claim(tmp_path / "r"), PLAN, Objectives(), {}).manifest.versions
+    assert {"assay", "confluent-kafka", "kubernetes", "locust", "pyarrow", "numpy", "Python", "kernel"} <= set(versions)
+    assert versions["Python"].startswith("3.")
+    assert all(versions.values())
+
+
+def test_notes_from_several_threads_are_all_kept(tmp_path: Path) -> None:
+    """Settings are read beside the load; neither's notes undo the other's."""
+    recorded = run.begin(run.claim(tmp_path / "r"), PLAN, Objectives(), {})
+    fields = [("drained", True), ("stopped", "why"), ("other_runs", ("a",)), ("unobserved", ("b",))]
+    with ThreadPoolExecutor(len(fields)) as pool:
+        for _ in range(20):
+            list(pool.map(lambda field: recorded.note(**dict([field])), fields))
+    found = manifest.read(tmp_path / "r")
+    assert (found.drained, found.stopped, found.other_runs, found.unobserved) == (True, "why", ("a",), ("b",))
 
 
 def test_run_ids_fit_kubernetes_names() -> None:

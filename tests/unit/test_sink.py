@@ -11,7 +11,7 @@ import pytest
 
 from assay import ledger
 from assay.errors import AssayError
-from assay.sink import parse
+from assay.sink import parse, write
 from assay.sink_reader import wanted
 
 if TYPE_CHECKING:
@@ -49,10 +49,41 @@ def test_rows_come_back_in_the_ledgers_terms() -> None:
 def test_rows_fit_the_ledger(tmp_path: Path) -> None:
     """What came back can be written to a sink ledger and read again unchanged."""
     rows = parse(printed(ROWS, 2))
-    with ledger.LedgerWriter(tmp_path / "sink.arrows", "sink") as writer:
-        for batch in rows.to_batches():
-            writer.append({name: batch.column(name) for name in batch.schema.names})
-    assert ledger.read(tmp_path / "sink.arrows").table.to_pylist() == rows.to_pylist()
+    write(rows, tmp_path / "sink.arrows")
+    recorded = ledger.read(tmp_path / "sink.arrows")
+    assert recorded.table.to_pylist() == rows.to_pylist()
+    assert recorded.complete
+
+
+def test_rows_stand_in_the_ledger_by_place_and_in_small_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table has them in the order of its files; a ledger of millions can be read piece by piece."""
+    monkeypatch.setattr("assay.sink.BATCH_ROWS", 3)
+    places = [(1, 9), (0, 4), (1, 8), (0, 5), (0, 4), (2, 0), (1, 7)]
+    rows = pa.table(
+        {
+            "partition": pa.array([partition for partition, _ in places], pa.int32()),
+            "offset": pa.array([offset for _, offset in places], pa.int64()),
+            "run_id": ["run"] * 7,
+            "producer": [f"load-{number % 2}" for number in range(7)],
+            "seq": pa.array(range(7), pa.int64()),
+            "payload_hash": ["00000000000000ff"] * 7,
+        }
+    )
+    write(parse(printed(rows, 7)), tmp_path / "sink.arrows")
+    with pa.ipc.open_stream(str(tmp_path / "sink.arrows")) as stream:
+        assert [batch.num_rows for batch in stream] == [3, 3, 1]
+    found = ledger.read(tmp_path / "sink.arrows").table.to_pylist()
+    assert [(row["partition"], row["offset"]) for row in found] == sorted(places)
+    assert {(row["seq"], row["producer"]) for row in found} == {(seq, f"load-{seq % 2}") for seq in range(7)}
+
+
+def test_a_sink_without_rows_is_a_whole_ledger_without_rows(tmp_path: Path) -> None:
+    """Nothing was written, which is a fact too."""
+    write(parse(printed(ROWS.slice(0, 0), 0)), tmp_path / "sink.arrows")
+    recorded = ledger.read(tmp_path / "sink.arrows")
+    assert (recorded.table.num_rows, recorded.complete) == (0, True)
 
 
 @pytest.mark.parametrize(

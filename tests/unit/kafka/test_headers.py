@@ -11,9 +11,8 @@ from assay.ledger import payload_hash
 def test_what_a_producer_writes_is_what_the_judge_reads() -> None:
     """Encoding and decoding are inverse, and the hash is the ledger's."""
     value = b'{"price": 1}'
-    written = headers.encode("load-1", "load-0", 42, f"{payload_hash(value):016x}")
-    on_the_wire = [(name, str(text).encode()) for name, text in written]
-    assert headers.decode(on_the_wire) == headers.Claim("load-1", "load-0", 42, payload_hash(value), None)
+    written = headers.labeller("load-1", "load-0")(42, payload_hash(value).to_bytes(8, "big"))
+    assert headers.decode(written) == headers.Claim("load-1", "load-0", 42, payload_hash(value), None)
 
 
 def test_a_foreign_record_claims_nothing() -> None:

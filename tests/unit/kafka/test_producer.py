@@ -69,6 +69,29 @@ def test_every_send_is_attempted_once_and_ends_once(tmp_path: Path) -> None:
     assert {row["error"] for row in outcomes} == {None}
 
 
+def test_an_acknowledgement_without_an_offset_has_none(tmp_path: Path) -> None:
+    """With acks=0 librdkafka reports success though no broker said where the message stands: null, and never -1."""
+    producer = _producer(tmp_path, **{"test.mock.num.brokers": 3, "acks": "0", "enable.idempotence": "false"})
+    producer.send_batch(MESSAGES, intended_ns=0)
+    assert producer.close(10) == Counts(attempted=10, ok=10, fail=0)
+    assert {row["offset"] for row in _rows(tmp_path, "outcomes")} == {None}
+
+
+def test_ends_wait_for_whoever_asks_and_for_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Appending to the ledger and handing on do not disturb each other, whichever comes first."""
+    monkeypatch.setattr("assay.kafka.producer.APPEND_EVERY_NS", 0)
+    producer = _mocked(tmp_path)
+    told = []
+    for number in range(4):
+        producer.send_batch(MESSAGES, intended_ns=0)
+        producer.settle(10)
+        if number % 2:
+            told += producer.fresh()
+    producer.close(10)
+    assert sorted(end.seq for end in told + producer.fresh()) == list(range(40))
+    assert sorted(str(row["seq"]) for row in _rows(tmp_path, "outcomes")) == sorted(map(str, range(40)))
+
+
 def test_ends_are_handed_on_once(tmp_path: Path) -> None:
     """`fresh` gives each ended send once, with the time from which its latency counts."""
     producer = _mocked(tmp_path)
@@ -86,6 +109,7 @@ def test_an_attempt_is_written_before_it_is_sent(tmp_path: Path) -> None:
     producer = _producer(tmp_path)
     producer.send_batch(MESSAGES, intended_ns=0)
     assert ledger.read(tmp_path / "attempts.load-0.arrows").table.num_rows == 10
+    assert producer.outstanding == 10
     assert producer.close(0) == Counts(attempted=10, ok=0, fail=0)
     assert producer.counts.unknown == 10
     assert _rows(tmp_path, "outcomes") == []
@@ -105,6 +129,7 @@ def test_a_timed_out_send_is_unknown(tmp_path: Path, nobody: str) -> None:
     producer.send_batch(MESSAGES, intended_ns=0)
     counts = producer.close(10)
     assert (counts.ok, counts.fail, counts.unknown) == (0, 0, 10)
+    assert producer.outstanding == 0
     assert {(row["outcome"], row["offset"], row["error"]) for row in _rows(tmp_path, "outcomes")} == {
         (Outcome.UNKNOWN, None, "_MSG_TIMED_OUT")
     }

@@ -1,0 +1,82 @@
+"""The two ledgers of one producer: what was attempted, on disk before librdkafka sees it, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from assay.ledger import LedgerWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Ended(NamedTuple):
+    """A send whose end was learnt. Times in nanoseconds of the monotonic clock; `offset` and `error` may be None."""
+
+    seq: int
+    outcome: int
+    partition: int
+    offset: int | None
+    ended_ns: int
+    error: str | None
+    intended_ns: int
+
+
+class SendLedgers:
+    """Writes `attempts.<producer>.arrows` and `outcomes.<producer>.arrows`."""
+
+    def __init__(self, folder: Path, producer: str) -> None:
+        """Create both files in `folder`, which exists.
+
+        Raises:
+            AssayError: One exists already.
+        """
+        self._attempts = LedgerWriter(folder / f"attempts.{producer}.arrows", "attempts", producer)
+        self._outcomes = LedgerWriter(folder / f"outcomes.{producer}.arrows", "outcomes", producer)
+
+    def attempt(self, first: int, partitions: int, intended_ns: int, digests: Sequence[bytes]) -> None:
+        """Write down that sends are about to be handed over; they are on disk when this returns.
+
+        Args:
+            first: The seq of the first one; the others follow.
+            partitions: How many partitions they go to in turn: seq modulo this.
+            intended_ns: When the schedule wanted them sent.
+            digests: The payload hash of each, 8 bytes.
+        """
+        count = len(digests)
+        seqs = np.arange(first, first + count, dtype=np.int64)
+        self._attempts.append(
+            {
+                "seq": seqs,
+                "partition": (seqs % partitions).astype(np.int32),
+                "intended_ns": np.full(count, intended_ns, dtype=np.int64),
+                "sent_ns": np.full(count, time.monotonic_ns(), dtype=np.int64),
+                "payload_hash": np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64),
+            }
+        )
+
+    def end(self, ends: Sequence[Ended]) -> None:
+        """Write down how sends ended; it is on disk when this returns."""
+        if not ends:
+            return
+        seqs, outcomes, partitions, offsets, times, errors, _ = zip(*ends, strict=True)
+        self._outcomes.append(
+            {
+                # By way of NumPy, which reads Python's integers faster than Arrow does
+                "seq": np.array(seqs, dtype=np.int64),
+                "outcome": np.array(outcomes, dtype=np.int8),
+                "partition": np.array(partitions, dtype=np.int32),
+                "offset": offsets if None in offsets else np.array(offsets, dtype=np.int64),
+                "ended_ns": np.array(times, dtype=np.int64),
+                "error": errors,
+            }
+        )
+
+    def close(self) -> None:
+        """Write the end marks."""
+        self._attempts.close()
+        self._outcomes.close()
