@@ -20,19 +20,21 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from assay import ledger, run
+from assay import ledger, pods, run, sink
 from assay.kafka import reader
 from assay.kafka.admin import Admin
 from assay.kafka.producer import VerifiableProducer
 from assay.ledger import Outcome
 from assay.manifest import Objectives, Partition, Plan
-from assay.platform import GROUP
+from assay.platform import ANALYTICS, GROUP
 from assay.prices import PriceMessages
 from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from assay.platform import Platform
 
 
 Sends = set[tuple[str, int]]
@@ -111,6 +113,13 @@ class HandmadeRun:
         """Collect acknowledgements."""
         self._producer.serve_until(time.monotonic_ns() + int(seconds * 1e9))
 
+    def serve_until_acknowledged(self, count: int) -> None:
+        """Collect acknowledgements until there are so many."""
+        deadline = time.monotonic() + 60
+        while self.acknowledged < count:
+            assert time.monotonic() < deadline, f"only {self.acknowledged} of {count} were acknowledged"
+            self.serve(0.1)
+
     def start_sending(self, rate: int) -> None:
         """Send so many messages a second from a thread, until `stop_sending`."""
 
@@ -129,8 +138,8 @@ class HandmadeRun:
         self._stop.set()
         self._thread.join()
 
-    def judged(self, other_runs: tuple[str, ...] = ()) -> Judged:
-        """Close the producer, read the log back, seal the folder, and judge it."""
+    def judged(self, other_runs: tuple[str, ...] = (), platform: Platform | None = None) -> Judged:
+        """Close the producer, read the log back (and, of a platform, its sink), seal the folder, and judge it."""
         counts = self._producer.close(60)
         marks = self._admin.watermarks(self._topic)
         self._run.note(
@@ -143,6 +152,15 @@ class HandmadeRun:
         )
         ranges = {one.partition: (one.start, one.end) for one in self._run.manifest.partitions}
         reader.read_log(self._bootstrap, self._topic, ranges, self.folder / "log.arrows")
+        if platform is not None:
+            committed = self._admin.committed(GROUP, self._topic)
+            self._run.note(
+                partitions=tuple(
+                    one.model_copy(update={"committed": committed[one.partition]})
+                    for one in self._run.manifest.partitions
+                )
+            )
+            sink.record(platform, ranges, self.folder / "sink.arrows")
         self._run.seal()
         return judged(self.folder)
 
@@ -187,6 +205,26 @@ def read_plainly(bootstrap: str, topic: str, run_id: str) -> Sends:
             found.add((headers["producer"].decode(), int(headers["seq"])))
     consumer.close()
     return found
+
+
+def read_sink_plainly(platform: Platform, run_id: str) -> Sends:
+    """Producer and seq of every row of a run in the sink, by a plain scan of the table."""
+    labels = {"app.kubernetes.io/name": "sink-reader", "app.kubernetes.io/component": "sink-reader"}
+    with pods.temporary_pod(platform, platform.template("Deployment", ANALYTICS), ["sleep", "120"], labels) as pod:
+        printed = pods.execute(platform, pod, ["python3", "-c", _SCAN, run_id], 60)
+    assert printed.exit_code == 0, printed.stderr
+    return {(producer, seq) for producer, seq in json.loads(printed.stdout)}
+
+
+_SCAN = """
+import json, sys
+from pyiceberg.catalog.sql import SqlCatalog
+from workloads.analytics.settings import AnalyticsSettings
+settings = AnalyticsSettings()
+catalog = SqlCatalog(settings.catalog_name, uri=settings.catalog_address(), warehouse=settings.warehouse)
+rows = catalog.load_table("commodity.prices").scan().to_arrow().to_pylist()
+print(json.dumps([[row["producer"], row["seq"]] for row in rows if row["run_id"] == sys.argv[1]]))
+"""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Having the node program run on any cluster's node: through a short-lived privileged pod that sees its processes.
 
 The pods live in a namespace of their own, which alone allows privileged pods and is removed with the last of them. A
-pod that is told to end, or that has lived for its time, first continues what was paused through it; packets are dropped
-by the kernel's own timer (see `packets`). So nothing depends on whoever made it.
+pod ends by itself when it was not asked anything for a while and nothing is paused through it; one that is told to end
+first continues what is. Dropped packets are the kernel's own affair (see `packets`). So nothing depends on whoever made
+it, and a killed maker leaves at most a pod that has ended, which the next one removes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import urllib3
 from kubernetes import client
 
 from assay import pods
@@ -25,13 +27,17 @@ if TYPE_CHECKING:
     from assay.chaos.node import Answer, Node, Order
 
 NAMESPACE: Final = "assay-chaos"
-#: A pod ends by itself after this time, in seconds, having healed what was paused through it.
+#: A pod ends by itself when nothing was asked of it for so long, in seconds.
+IDLE_SECONDS: Final = 120
+#: The kubelet ends it after this time, whatever happens in it.
 LIFETIME_SECONDS: Final = 3600
 _START_SECONDS: Final = 90.0
 _GRACE_SECONDS: Final = 5
 _OURS: Final = {"app.kubernetes.io/managed-by": "assay", "app.kubernetes.io/component": "chaos"}
 _LABELS: Final = _OURS | {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
+_ABSENT: Final = 404
 _TAKEN: Final = 409
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
 class NodePods:
@@ -51,8 +57,7 @@ class NodePods:
         self._platform = platform
         self._image = image
         self._chaos = Platform(platform.kubeconfig, platform.context, NAMESPACE)
-        self._nodes: dict[str, Node] = {}
-        self._made: list[str] = []
+        self._pods: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         """Make the namespace.
@@ -69,24 +74,24 @@ class NodePods:
         Raises:
             AssayError: Its pod is refused or does not start.
         """
-        if name not in self._nodes:
-            self._nodes[name] = PodNode(self._chaos, name, self._start(name))
-        return self._nodes[name]
+        if name not in self._pods or self._phase(self._pods[name]) in _ENDED:
+            self._start(name)
+        return PodNode(self._chaos, name, self._pods[name])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the pods, and the namespace unless pods of others are in it."""
-        for pod in self._made:
-            with suppress(client.ApiException):
-                self._chaos.core.delete_namespaced_pod(pod, NAMESPACE)
-        others = [
-            one.metadata.name
-            for one in self._chaos.core.list_namespaced_pod(NAMESPACE).items
-            if one.metadata.name not in self._made and one.status.phase in {"Pending", "Running"}
-        ]
-        if not others:
-            self._chaos.core.delete_namespace(NAMESPACE)
+        """Remove our pods and those that have ended, and the namespace unless others work in it."""
+        # What can't be removed now ends by itself, and the next one removes it.
+        with suppress(client.ApiException, urllib3.exceptions.HTTPError):
+            there = self._chaos.core.list_namespaced_pod(NAMESPACE).items
+            ours = set(self._pods.values())
+            others = [one for one in there if one.metadata.name not in ours and one.status.phase not in _ENDED]
+            for one in there:
+                if one not in others:
+                    self._chaos.core.delete_namespaced_pod(one.metadata.name, NAMESPACE)
+            if not others:
+                self._chaos.core.delete_namespace(NAMESPACE)
 
     def _make_namespace(self) -> bool:
         try:
@@ -106,12 +111,12 @@ class NodePods:
             raise UsageError(f"There is a namespace {NAMESPACE} that is not ours: rename or remove it first.")
         return found.metadata.deletion_timestamp is None
 
-    def _start(self, name: str) -> str:
+    def _start(self, name: str) -> None:
         pod = f"node-{secrets.token_hex(4)}"
         image = self._image or self._platform.template("Deployment", ANALYTICS)["spec"]["containers"][0]["image"]
-        self._made.append(pod)
         body = manifest(pod, name, image)
         wait_until(lambda: self._create(body), _START_SECONDS, f"The namespace {NAMESPACE} gets no service account.")
+        self._pods[name] = pod
         wait_until(
             lambda: self._runs(pod),
             _START_SECONDS,
@@ -119,7 +124,6 @@ class NodePods:
             f"see `kubectl --namespace {NAMESPACE} describe pod {pod}`.",
             every=0.2,
         )
-        return pod
 
     def _create(self, body: dict[str, Any]) -> bool:
         try:
@@ -131,12 +135,18 @@ class NodePods:
         return True
 
     def _runs(self, pod: str) -> bool:
-        status = self._chaos.core.read_namespaced_pod(pod, NAMESPACE).status
-        if status.phase in {"Failed", "Succeeded"}:
-            ended = status.container_statuses[0].state.terminated if status.container_statuses else None
-            why = (ended.message or ended.reason) if ended else status.message or status.reason
-            raise AssayError(f"The privileged pod {pod} ended at once ({why}): does its image have python3?")
-        return bool(status.phase == "Running")
+        phase = self._phase(pod)
+        if phase in _ENDED:
+            raise AssayError(f"The privileged pod {pod} ended at once: does its image have Python 3 as python3?")
+        return phase == "Running"
+
+    def _phase(self, pod: str) -> str:
+        try:
+            return str(self._chaos.core.read_namespaced_pod(pod, NAMESPACE).status.phase)
+        except client.ApiException as error:
+            if error.status == _ABSENT:
+                return "Failed"
+            raise AssayError(f"The privileged pod {pod} can't be looked up: {reason(error)}.") from None
 
 
 class PodNode:
@@ -175,7 +185,7 @@ def manifest(pod: str, node_name: str, image: str) -> dict[str, Any]:
             "nodeName": node_name,
             "hostPID": True,
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": LIFETIME_SECONDS + 60,
+            "activeDeadlineSeconds": LIFETIME_SECONDS,
             "terminationGracePeriodSeconds": _GRACE_SECONDS,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -185,7 +195,7 @@ def manifest(pod: str, node_name: str, image: str) -> dict[str, Any]:
                     "name": "node",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": node.command({"do": "stay", "seconds": LIFETIME_SECONDS}),
+                    "command": node.command({"do": "stay", "seconds": IDLE_SECONDS}),
                     "env": [{"name": node.VARIABLE, "value": node.program()}],
                     "securityContext": {"privileged": True, "runAsUser": 0, "runAsNonRoot": False},
                     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},

@@ -10,7 +10,7 @@ must see the node's processes. Orders are objects with `do`; the others' fields 
     cut        load an nftables ruleset into the pod's network namespace
     mend       delete a table from it
     reach      try TCP connections from the pod's network namespace
-    stay       wait, then heal all that was paused from this folder; also when told to end before
+    stay       be there for other orders, and in the end continue what is still paused
 
 Answers are the functions' results, or `{"error": "a sentence"}`.
 
@@ -47,6 +47,8 @@ _NODE_MOUNTS = "/proc/1/ns/mnt"
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 _TOOL_SECONDS = 20
 _ROUNDS = 50
+_TICK_SECONDS = 0.2
+_MARK = "asked"
 _STOPPED = "T"
 _GONE = ("Z", "X")
 _NOT_FOUND = 127
@@ -210,7 +212,7 @@ def _be_healer(pod: str, container: str, record: Path, deadline: float, told: in
     os.write(told, str(os.getpid()).encode())
     os.close(told)
     while time.monotonic() < deadline:
-        time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
+        time.sleep(max(0.0, min(_TICK_SECONDS, deadline - time.monotonic())))
     _continue(pod, container)
     record.unlink(missing_ok=True)
 
@@ -245,14 +247,25 @@ def resume(pod: str, container: str, fault: str, folder: str = FOLDER) -> Answer
 
 
 def stay(seconds: float, folder: str = FOLDER) -> Answer:
-    """Do nothing for so long, or until SIGTERM, then resume all that was paused from this folder."""
+    """Be there for other orders: end when none came for so long and nothing is paused, or when told to (SIGTERM).
+
+    What is still paused from the folder then is continued.
+    """
 
     def told(_number: int, _frame: Any) -> None:
         raise SystemExit
 
     signal.signal(signal.SIGTERM, told)
+    mark = Path(folder, _MARK)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     try:
-        time.sleep(seconds)
+        seen, last = mark.stat().st_mtime_ns, time.monotonic()
+        while time.monotonic() - last < seconds:
+            time.sleep(_TICK_SECONDS)
+            now = mark.stat().st_mtime_ns
+            if now != seen or any(Path(folder).glob("*.json")):
+                seen, last = now, time.monotonic()
     finally:
         for record in Path(folder).glob("*.json"):
             with contextlib.suppress(FileNotFoundError):
@@ -354,6 +367,8 @@ _DO: dict[str, Callable[..., Answer]] = {
 
 def answer(order: dict[str, Any]) -> Answer:
     """The answer to an order."""
+    with contextlib.suppress(OSError):  # nobody stays for orders on this machine itself
+        os.utime(Path(order.get("folder", FOLDER), _MARK))
     try:
         fields = dict(order)
         return _DO[fields.pop("do")](**fields)

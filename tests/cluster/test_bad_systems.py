@@ -8,22 +8,23 @@ same fault, which loses nothing. What is lost is also computed naively, as a set
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from handmade import HandmadeRun, acked, new_topic, read_plainly
+from handmade import HandmadeRun, acked, new_topic, read_plainly, read_sink_plainly
 
 from assay.chaos import packets, target
 from assay.chaos.faults import Dropped, Killed, Paused, Probe
 from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
 from assay.errors import AssayError
+from assay.kafka import lag
 from assay.kafka.admin import Admin
 from assay.ledger import LedgerWriter
-from assay.platform import Platform
+from assay.platform import ANALYTICS, GROUP, TOPIC, Platform
 from assay.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 SAFE = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 #: The port on which brokers fetch from one another, and the one beside it, of their quorum.
 REPLICATION, CONTROLLER = 9091, 9093
+WRONG_CONSUMER = Path(__file__).with_name("commits_before_it_writes.py")
 
 
 @pytest.fixture
@@ -60,7 +62,8 @@ def _wait_until_whole(platform: Platform) -> None:
     def whole() -> bool:
         pods = [*platform.pods("kafka"), *platform.pods("analytics")]
         ready = [all(one.ready for one in pod.status.container_statuses or [None]) for pod in pods]
-        partitions = [one for topic in client.list_topics(timeout=10).topics.values() for one in topic.partitions.values()]
+        topics = client.list_topics(timeout=10).topics.values()
+        partitions = [one for topic in topics for one in topic.partitions.values()]
         return len(ready) == 6 and all(ready) and all(len(one.isrs) == len(one.replicas) for one in partitions)
 
     wait_until(whole, 120, "the platform is not whole")
@@ -84,7 +87,7 @@ def _steadiest_broker(platform: Platform) -> int:
 def test_a_producer_that_waits_for_no_acknowledgement_loses_messages(
     platform: Platform, faults: LedgerWriter, tmp_path: Path
 ) -> None:
-    """With acks=0 a message counts as acknowledged once it is handed to the socket of a leader that hangs, and then dies.
+    """With acks=0 what went into the socket of a leader that hangs, and then dies, counts as acknowledged, and is gone.
 
     An idempotent producer of the same topic, at the same time, loses nothing.
     """
@@ -143,7 +146,7 @@ def test_an_unclean_election_loses_what_the_leader_alone_had(
         lossy, sound = (HandmadeRun(tmp_path / one, bootstrap, one, {}) for one in (bad, good))
         for run in (lossy, sound):
             run.send(100)
-            wait_until(lambda run=run: run.serve(0.1) or run.acknowledged == 100, 20, "nothing is acknowledged", every=0)
+            run.serve_until_acknowledged(100)
         with injected(cut, faults, "replication-cut") as cutting:
             for run in (lossy, sound):  # a follower that has all there is stays in sync, however long it is silent
                 run.send(9)
@@ -152,7 +155,7 @@ def test_an_unclean_election_loses_what_the_leader_alone_had(
                 40,
                 "the followers never fell out of sync",
             )
-            wait_until(lambda: lossy.serve(0.1) or lossy.acknowledged == 109, 20, "not acknowledged alone", every=0)
+            lossy.serve_until_acknowledged(109)
             sound.serve(0.1)
             assert sound.acknowledged == 100
             with injected(Killed(platform, on_this_machine, leader), faults, "leader-kill"):
@@ -160,10 +163,94 @@ def test_an_unclean_election_loses_what_the_leader_alone_had(
                 cutting.heal()
         # Nothing more for the lossy topic: the new leader lacks what came before, and tells an idempotent producer so.
         sound.send(100)
-        wait_until(lambda: sound.serve(0.1) or sound.acknowledged == 209, 60, "it does not go on", every=0)
+        sound.serve_until_acknowledged(209)
         lost, kept = lossy.judged(), sound.judged()
         missing = {run.name: acked(run.folder) - read_plainly(bootstrap, run.name, run.name) for run in (lossy, sound)}
     assert missing == {good: set(), bad: {(bad, seq) for seq in range(100, 109)}}
     assert (kept.findings["lost"].verdict, kept.findings["duplicate"].verdict) == ("pass", "pass")
     assert (lost.verdict, lost.findings["lost"].verdict) == ("fail", "fail")
     assert lost.findings["lost"].named == missing[bad]
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["writes-first", "commits-first"])
+def test_a_consumer_that_commits_before_it_writes_loses_what_lies_between(
+    platform: Platform, faults: LedgerWriter, tmp_path: Path, *, wrong: bool
+) -> None:
+    """A consumer is killed after a commit: the real one loses nothing, one with the order swapped all of that batch."""
+    bootstrap = platform.bootstrap()
+    admin, command = Admin(bootstrap), ["python3", "-c", WRONG_CONSUMER.read_text()]
+    with _consumers_as(platform, command) if wrong else nullcontext():
+        holders = _holders(platform, admin)
+        run = HandmadeRun(tmp_path / f"order-{secrets.token_hex(3)}", bootstrap, TOPIC, {})
+        starts = {number: end for number, (_, end) in admin.watermarks(TOPIC).items()}
+        run.send(9)
+        committed = wait_until(lambda: _moved(starts, admin.committed(GROUP, TOPIC)), 30, "no commit", every=0.05)
+        consumer = target.find(platform, holders[min(committed)])
+        with injected(Killed(platform, on_this_machine, consumer), faults, "consumer-kill"):
+            pass
+    ends = {number: end for number, (_, end) in admin.watermarks(TOPIC).items()}
+    assert lag.wait_for_drain(admin, GROUP, TOPIC, ends, timeout_seconds=60).drained
+    judgement = run.judged(platform=platform)
+    missing = acked(run.folder) - read_sink_plainly(platform, run.name)
+    assert acked(run.folder) == read_plainly(bootstrap, TOPIC, run.name) == {(run.name, seq) for seq in range(9)}
+    found = judgement.findings["lost downstream"]
+    assert judgement.findings["lost"].verdict == "pass"
+    assert found.named == missing
+    if wrong:
+        assert {(run.name, seq) for seq in range(9) if seq % 3 == min(committed)} <= missing
+        assert (judgement.verdict, found.verdict) == ("fail", "fail")
+    else:
+        assert missing == set()
+        assert found.verdict == "pass"
+
+
+@contextmanager
+def _consumers_as(platform: Platform, command: list[str]) -> Iterator[None]:
+    """The consumers run another command for as long as this lasts, all of them replaced at once."""
+    found = platform.apps.read_namespaced_deployment(ANALYTICS, platform.namespace)
+    (container,) = found.spec.template.spec.containers
+    ours, rolling = list(container.command), found.spec.strategy.rolling_update.max_unavailable
+
+    def become(words: list[str], at_once: int) -> None:
+        template = {"spec": {"containers": [{"name": container.name, "command": words}]}}
+        strategy = {"rollingUpdate": {"maxUnavailable": at_once}}
+        body = {"spec": {"template": template, "strategy": strategy}}
+        platform.apps.patch_namespaced_deployment(ANALYTICS, platform.namespace, body)
+        wait_until(lambda: _rolled_out(platform, words), 90, "the consumers were not replaced")
+
+    become(command, found.spec.replicas)
+    try:
+        yield
+    finally:
+        become(ours, found.spec.replicas)
+        become(ours, rolling)
+
+
+def _rolled_out(platform: Platform, command: list[str]) -> bool:
+    """Whether all consumers run this command and are ready, and none of the ones before is left."""
+    pods = platform.core.list_namespaced_pod(
+        platform.namespace, label_selector="app.kubernetes.io/component=analytics"
+    ).items
+    return len(pods) == 3 and all(
+        pod.spec.containers[0].command == command
+        and pod.metadata.deletion_timestamp is None
+        and all(one.ready for one in pod.status.container_statuses or [None])
+        for pod in pods
+    )
+
+
+def _holders(platform: Platform, admin: Admin) -> dict[int, str]:
+    """The pod that consumes each partition, once each of three has one."""
+
+    def each() -> dict[int, str] | None:
+        pods = {pod.status.pod_ip: pod.metadata.name for pod in platform.pods("analytics")}
+        members = admin.group(GROUP).members
+        held = {number: pods.get(one.host, "") for one in members for number in one.partitions.get(TOPIC, ())}
+        return held if len(set(held.values())) == len(held) == 3 else None
+
+    return wait_until(each, 60, "the consumers do not have one partition each")
+
+
+def _moved(starts: dict[int, int], committed: dict[int, int | None]) -> set[int]:
+    """The partitions in which something new was committed."""
+    return {number for number, start in starts.items() if (committed[number] or 0) > start}
