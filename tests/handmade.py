@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from pyarrow import parquet
 
-from assay import ledger, pods, run, sink
+from assay import pods, run, sink
 from assay.kafka import reader
 from assay.kafka.admin import Admin
 from assay.kafka.producer import VerifiableProducer
-from assay.ledger import Outcome
+from assay.ledger import LedgerWriter
 from assay.manifest import Objectives, Partition, Plan
 from assay.platform import ANALYTICS, GROUP
 from assay.prices import PriceMessages
@@ -66,7 +67,8 @@ class HandmadeRun:
 
     Attributes:
         folder: Its evidence.
-        name: Its id.
+        name: Its id, and that of its producer.
+        faults: Its ledger of faults.
     """
 
     def __init__(self, folder: Path, bootstrap: str, topic: str, overrides: Mapping[str, str | int]) -> None:
@@ -86,6 +88,7 @@ class HandmadeRun:
                 for number, (low, high) in sorted(marks.items())
             )
         )
+        self.faults = LedgerWriter(folder / "faults.arrows", "faults")
         self._prices = PriceMessages(1, self.name, _START)
         self._producer = VerifiableProducer(
             bootstrap,
@@ -138,10 +141,22 @@ class HandmadeRun:
         self._stop.set()
         self._thread.join()
 
+    def _settled(self) -> dict[int, tuple[int, int]]:
+        """First and end offsets, once these move no more: what nobody waits for arrives after it was acknowledged."""
+        seen: list[dict[int, tuple[int, int]]] = []
+
+        def still() -> bool:
+            seen.append(self._admin.watermarks(self._topic))
+            return len(seen) > 4 and all(one == seen[-1] for one in seen[-5:])
+
+        wait_until(still, 30, f"the topic {self._topic} does not come to rest")
+        return seen[-1]
+
     def judged(self, other_runs: tuple[str, ...] = (), platform: Platform | None = None) -> Judged:
         """Close the producer, read the log back (and, of a platform, its sink), seal the folder, and judge it."""
         counts = self._producer.close(60)
-        marks = self._admin.watermarks(self._topic)
+        self.faults.close()
+        marks = self._settled()
         self._run.note(
             plan=self._run.manifest.plan.model_copy(update={"messages": counts.attempted}),
             partitions=tuple(
@@ -166,13 +181,13 @@ class HandmadeRun:
 
 
 def acked(folder: Path) -> Sends:
-    """Producer and seq of every acknowledged send of a run."""
-    found: Sends = set()
-    for path in folder.glob("outcomes.*.arrows"):
-        recorded = ledger.read(path)
-        rows = recorded.table.select(["seq", "outcome"]).to_pylist()
-        found |= {(recorded.producer, row["seq"]) for row in rows if row["outcome"] == Outcome.OK}
-    return found
+    """Producer and seq of every acknowledged send of a judged run, by a plain look into its file."""
+    return {
+        (path.name.split(".")[1], row["seq"])
+        for path in folder.glob("outcomes.*.parquet")
+        for row in parquet.read_table(path).to_pylist()
+        if row["outcome"] == 0
+    }
 
 
 def read_plainly(bootstrap: str, topic: str, run_id: str) -> Sends:
@@ -229,11 +244,15 @@ print(json.dumps([[row["producer"], row["seq"]] for row in rows if row["run_id"]
 
 @dataclass(frozen=True)
 class Found:
-    """A finding as users get it: verdict, and producer and seq of everything that it lists."""
+    """A finding as users get it: its verdict, everything that it lists, and producer and seq of each of that."""
 
     verdict: str
-    summary: str
-    named: Sends
+    rows: list[dict[str, Any]]
+
+    @property
+    def named(self) -> Sends:
+        """Producer and seq of everything that it lists."""
+        return {(str(row["producer"]), int(row["seq"])) for row in self.rows}
 
 
 @dataclass(frozen=True)
@@ -245,10 +264,9 @@ class Judged:
 
 
 def judged(folder: Path) -> Judged:
-    """Have `assay report` judge a run's folder, and read what it wrote there."""
-    done = subprocess.run(
-        [sys.executable, "-m", "assay.cli", "report", str(folder)], capture_output=True, text=True, check=False
-    )
+    """Have `assay judge` judge a run's folder, and read what it wrote there."""
+    command = [sys.executable, "-m", "assay.cli", "judge", "--processes", "1", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     document = json.loads((folder / "verdict.json").read_text())
     assert done.returncode == document["exit_code"], done.stderr
     return Judged(document["verdict"], {one["check"]: _found(folder, one) for one in document["findings"]})
@@ -260,5 +278,4 @@ def _found(folder: Path, one: dict[str, Any]) -> Found:
         with (folder / one["listing"]).open() as listing:
             rows = list(csv.DictReader(listing))
     assert len(rows) == one["total"]
-    named = {(str(row["producer"]), int(row["seq"])) for row in rows if "producer" in row}
-    return Found(one["verdict"], one["summary"], named)
+    return Found(one["verdict"], rows)

@@ -165,7 +165,7 @@ def pause(pod: str, container: str, fault: str, seconds: float, folder: str = FO
     Args:
         pod: the pod's uid.
         container: the container's id.
-        fault: the fault's name; its record in `folder` is called so.
+        fault: the fault's name; the same container is not paused twice by one name.
         seconds: after how long the healer continues them.
         folder: where records are kept.
 
@@ -173,12 +173,17 @@ def pause(pod: str, container: str, fault: str, seconds: float, folder: str = FO
         `{"processes": [...], "healer": pid}`.
     """
     _some(pod, container)
-    record = Path(folder, f"{fault}.json")
+    record = _record(folder, container, fault)
     record.parent.mkdir(parents=True, exist_ok=True)
     if record.exists():
         raise OrderError(f"the fault {fault} is in force already")
     healer = _start_healer(pod, container, record, time.monotonic() + seconds)
     return {**signal_all(pod, container, "STOP"), "healer": healer}
+
+
+def _record(folder: str, container: str, fault: str) -> Path:
+    """Where the record of a paused container is; names of faults repeat from run to run, containers do not."""
+    return Path(folder, f"{container}.{fault}.json")
 
 
 def _start_healer(pod: str, container: str, record: Path, deadline: float) -> int:
@@ -208,7 +213,9 @@ def _be_healer(pod: str, container: str, record: Path, deadline: float, told: in
     for number in (0, 1, 2):
         os.dup2(null, number)
     me = {"pid": os.getpid(), "started": _started(os.getpid()), "pod": pod, "container": container}
-    record.write_text(json.dumps(me))
+    draft = record.with_suffix(".draft")
+    draft.write_text(json.dumps(me))
+    draft.rename(record)
     os.write(told, str(os.getpid()).encode())
     os.close(told)
     while time.monotonic() < deadline:
@@ -234,8 +241,11 @@ def resume(pod: str, container: str, fault: str, folder: str = FOLDER) -> Answer
     Returns:
         `{"processes": [...]}`, those that were continued.
     """
+    return {"processes": _resume(pod, container, _record(folder, container, fault))}
+
+
+def _resume(pod: str, container: str, record: Path) -> list[Process]:
     continued = _continue(pod, container)  # first: until this is done the healer is still needed
-    record = Path(folder, f"{fault}.json")
     try:
         healer = json.loads(record.read_text())
         if _started(healer["pid"]) == healer["started"]:
@@ -243,7 +253,7 @@ def resume(pod: str, container: str, fault: str, folder: str = FOLDER) -> Answer
     except (FileNotFoundError, ProcessLookupError):
         pass
     record.unlink(missing_ok=True)
-    return {"processes": continued}
+    return continued
 
 
 def stay(seconds: float, folder: str = FOLDER) -> Answer:
@@ -270,7 +280,7 @@ def stay(seconds: float, folder: str = FOLDER) -> Answer:
         for record in Path(folder).glob("*.json"):
             with contextlib.suppress(FileNotFoundError):
                 paused = json.loads(record.read_text())
-                resume(paused["pod"], paused["container"], record.stem, folder)
+                _resume(paused["pod"], paused["container"], record)
     return {}
 
 
