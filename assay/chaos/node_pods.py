@@ -51,7 +51,7 @@ class NodePods:
 
         Args:
             platform: A platform on the cluster.
-            image: An image that every node has or can pull, with Python 3.9 or newer as `python3`; by default that of
+            image: An image that every node has or can pull, with Python 3.10 or newer as `python3`; by default that of
                 the platform's own workloads.
         """
         self._platform = platform

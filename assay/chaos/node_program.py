@@ -1,7 +1,8 @@
 """What does the harm, on the node itself: one order in, one answer out, both JSON.
 
-It is sent as text and run by any Python 3 with the standard library, so it imports nothing of ours. It needs root and
-must see the node's processes. Orders are objects with `do`; the others' fields are the functions' parameters:
+It is sent as text and run by any Python from 3.10 on that has its standard library, so it imports nothing of ours. It
+needs root and must see the node's processes. Orders are objects with `do`; their other fields are the functions'
+parameters:
 
     processes  the processes of a container (or of a whole pod), with their states
     signal     send a signal to all of them

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
 import sys
+import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assay.chaos import node, node_program
 from assay.errors import AssayError
+from assay.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 POD = "0cf1d8b0-7f6b-4c9e-9f5e-3d1c7a1b2c3d"
 ANOTHER = "1cf1d8b0-7f6b-4c9e-9f5e-3d1c7a1b2c3d"
@@ -87,6 +96,40 @@ def test_undoing_what_is_not_there_is_fine() -> None:
     assert here.ask({"do": "mend", "pod": POD, "table": "inet assay-x"}) == {"there": False}
     assert here.ask({"do": "processes", "pod": POD, "container": CONTAINER}) == {"processes": []}
     assert here.ask({"do": "resume", "pod": POD, "container": CONTAINER, "fault": "absent"}) == {"processes": []}
+
+
+@pytest.fixture
+def staying(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The real program, as a pod's first process runs it, for as long as it is asked something every three seconds."""
+    order = {"do": "stay", "seconds": 3, "folder": str(tmp_path)}
+    environment = {node.VARIABLE: node.program()}
+    with subprocess.Popen(
+        node.command(order, sys.executable), env=environment, stdout=subprocess.PIPE, text=True
+    ) as one:
+        wait_until((tmp_path / "asked").exists, 20, "it does not start")
+        yield one
+        one.kill()
+
+
+def test_a_pod_ends_when_nobody_asks_it_any_more(staying: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Each order counts, also one that finds nothing; a killed maker asks nothing."""
+    resume = {"do": "resume", "pod": POD, "container": CONTAINER, "fault": "absent", "folder": str(tmp_path)}
+    began = time.monotonic()
+    while time.monotonic() - began < 4:
+        assert node_program.answer(resume) == {"processes": []}
+        time.sleep(0.1)
+    assert staying.poll() is None
+    assert staying.wait(20) == 0
+
+
+def test_a_pod_does_not_end_while_something_is_paused(staying: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Its healer would end with it; told to end, it heals what it can and goes."""
+    (tmp_path / "x.json").write_text(json.dumps({"pid": 0, "started": 0, "pod": POD, "container": CONTAINER}))
+    time.sleep(4)
+    assert staying.poll() is None
+    staying.terminate()
+    assert staying.wait(20) == 0
+    assert not (tmp_path / "x.json").exists()
 
 
 def test_an_answer_that_is_none_is_a_sentence() -> None:
