@@ -98,6 +98,7 @@ def test_a_producer_that_waits_for_no_acknowledgement_loses_messages(platform: P
                 with injected(Killed(platform, on_this_machine, broker), careless.faults, "leader-kill"):
                     before = careful.acknowledged
                     wait_until(lambda: careful.acknowledged > before + 1_000, 30, "the load does not go on", every=0.1)
+                    stack.close()
         lossy = careless.judged(other_runs=(careful.name,))
         sound = careful.judged(other_runs=(careless.name,))
         missing = {run.name: acked(run.folder) - read_plainly(bootstrap, name, run.name) for run in (careless, careful)}
@@ -207,8 +208,8 @@ def _consumers_as(platform: Platform, command: list[str]) -> Iterator[None]:
         platform.apps.patch_namespaced_deployment(ANALYTICS, platform.namespace, body)
         wait_until(lambda: _rolled_out(platform, words), 90, "the consumers were not replaced")
 
-    become(command, found.spec.replicas)
     try:
+        become(command, found.spec.replicas)
         yield
     finally:
         become(ours, found.spec.replicas)
