@@ -17,6 +17,7 @@ from kubernetes.stream import stream
 from assay import host
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
+from assay.deploy import deploy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,12 +26,16 @@ WORKLOADS = "assay.dev/workloads"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs the embedded cluster, and minutes."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.cluster)
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(600))
+    """Everything in this folder needs the embedded cluster, and minutes.
+
+    What needs the platform on it comes last: others want to see a cluster without one, and remove it again.
+    """
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    for item in here:
+        item.add_marker(pytest.mark.cluster)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(600))
+    items.sort(key=lambda item: "deployed" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +72,13 @@ def cluster(new_cluster: Callable[..., EmbeddedCluster]) -> EmbeddedCluster:
     described = new_cluster(f"test-{os.getpid()}")
     described.create()
     return described
+
+
+@pytest.fixture(scope="session")
+def deployed(cluster: EmbeddedCluster) -> EmbeddedCluster:
+    """The session's cluster with the platform on it, until the session ends."""
+    deploy(cluster.kubeconfig, cluster.context)
+    return cluster
 
 
 class Pods:

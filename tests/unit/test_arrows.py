@@ -104,6 +104,7 @@ def test_a_library_has_one_room(library: str, rooms: tuple[str, ...]) -> None:
         "os",
         "assay.kafka",
         "assay.clusters",
+        "assay.chaos",
         "assay.deploy",
         "assay.cli",
     ],
@@ -125,11 +126,28 @@ def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
         ("assay.judge", "assay.report"),
         ("assay.kafka", "assay.checks"),
         ("assay.clusters", "assay.checks"),
+        ("assay.clusters", "assay.chaos"),
+        ("assay.kafka", "assay.chaos"),
+        ("assay.platform", "assay.chaos"),
+        ("assay.ledger", "assay.chaos"),
+        ("assay.chaos", "assay.checks"),
+        ("assay.chaos", "assay.judge"),
+        ("assay.chaos", "assay.report"),
+        ("assay.chaos", "assay.stages"),
+        ("assay.chaos", "assay.clusters"),
+        ("assay.chaos", "assay.cli"),
     ],
 )
 def test_arrows_point_one_way(lower: str, upper: str) -> None:
     """`verdict, ledger ← checks ← judge ← report ← cli`; what reaches the cluster knows nothing of judging."""
     assert offenders(lower, upper) == []
+
+
+@pytest.mark.parametrize("lower", ["packets", "node_program", "node", "target"])
+def test_what_is_done_on_a_node_knows_nothing_of_faults(lower: str) -> None:
+    """`packets, node_program ← node ← node_pods`; `faults ← injection` stand on them."""
+    for upper in ("assay.chaos.faults", "assay.chaos.injection", "assay.chaos.node_pods"):
+        assert offenders(f"assay.chaos.{lower}", upper) == []
 
 
 def test_there_is_no_drawer_for_everything() -> None:
