@@ -137,7 +137,7 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: give a run folder of its own.")
-    used = next(folder.glob("attempts.*.arrows"), None)
+    used = next(folder.glob("attempts.*"), None)
     if used is not None:
         raise UsageError(f"The run folder {folder} is in use: it holds {used.name} already. Give a new one.")
 
