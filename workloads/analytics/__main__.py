@@ -9,7 +9,6 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 import stamina
-import structlog
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
@@ -17,6 +16,7 @@ from workloads import log
 from workloads.analytics.consumer import Analytics, ConsumerError
 from workloads.analytics.deadletters import DeadLetters, DeadLettersError
 from workloads.analytics.health import Health
+from workloads.analytics.journal import Journal, name_instance
 from workloads.analytics.metrics import Metrics, serve
 from workloads.analytics.settings import AnalyticsSettings
 from workloads.analytics.sink import SinkError, open_sink
@@ -61,7 +61,6 @@ def main() -> None:
         refuse(f"Kafka at {settings.bootstrap_servers} failed ({error.args[0].str()}): check the brokers.", 1)
     finally:
         server.shutdown()
-    structlog.get_logger().info("analytics.stopped")
     sys.exit(0)
 
 
@@ -73,18 +72,20 @@ def _consume(
     settings: AnalyticsSettings, address: str, metrics: Metrics, health: Health, stop: threading.Event
 ) -> None:
     topic_id = _topic_id(settings, health)
+    journal = Journal(name_instance())
     try:
         sink = open_sink(
             (settings.catalog_name, address, settings.warehouse),
             topic_id,
-            settings.start_seconds,
-            settings.sink_retry_seconds,
-            health.beat,
+            journal.instance,
+            start_seconds=settings.start_seconds,
+            retry_seconds=settings.sink_retry_seconds,
+            beat=health.beat,
         )
     except SinkError as error:
         raise _UnavailableError(str(error)) from None
     letters = DeadLetters(settings.producer(), settings.dlq_topic)
-    Analytics(settings, sink, letters, metrics, health).run(stop.is_set)
+    Analytics(settings, sink, letters, journal, metrics=metrics, health=health).run(stop.is_set)
 
 
 def _topic_id(settings: AnalyticsSettings, health: Health) -> str:

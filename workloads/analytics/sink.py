@@ -1,18 +1,35 @@
 """The sink: two Iceberg tables that several consumers append to, each row of the log exactly once.
 
-The summary of every snapshot of prices says, for each partition of the topic, the offset after the last row that the
-table holds and the state of the partition's open windows: an append takes over what the snapshot before it says and
-adds its own. So before an append the table is refreshed and rows that are already there are left out; the commit then
-fails unless no other came between (the format's optimistic concurrency), and the whole is tried again. Neither a commit
-of unknown outcome, nor a crash between the append and the commit of offsets, nor a consumer that was thought dead and
-comes back, writes a row twice.
+*Offsets lie with the rows.* The summary of every snapshot of prices says, for each partition of the topic, the offset
+after the last row that the table holds and the state of the partition's open windows: an append takes over what the
+snapshot before it says and adds its own. Whoever gets a partition continues from there. So a crash changes nothing:
+before the catalog's commit no row is in the table (only files that no snapshot names), after it the offsets are too.
+
+*Appends are ordered.* Before an append the table is refreshed and rows that are already there are left out; the commit
+fails unless no other came between (the format's optimistic concurrency), and the whole is tried again. So neither a
+conflict nor a commit of unknown outcome writes a row twice.
+
+*Each partition has one owner.* Whoever is assigned a partition claims it: an append of no rows puts its name into both
+tables' summaries, and from that snapshot on an append by anybody else is refused (`SinkFencedError`). A consumer that
+was thought dead and comes back therefore writes nothing of what it had buffered, not even rows beyond those that its
+successor has written. They look like the log's next rows, but may be stale: read from a leader whose end an unclean
+election cut off, at offsets that hold other records by now. The claim comes before the new owner's first fetch, so all
+rows that are in the table between two claims were read after the first of them. Claims cost two small commits an
+assignment; an append costs what it did.
+
+The last claim wins, even one that arrives when its consumer's assignment is long over: which of two is right, the
+catalog can't know. Kafka does, so a consumer that is refused leaves the group and joins again, and to whom Kafka then
+gives the partition, claims it. Until then it still has one owner at a time: rows may come late, but not twice.
+
+What a fence can't mend: rows that their owner wrote before the election cut them off the log.
 
 Closed windows are appended after the rows they are made of. Their table's summary says up to which offset of prices and
-which end of a window that was done, so that a window is neither left out nor written again either. (Two tables can't be
-committed at once: a consumer that was thought dead could, in the milliseconds between its look at prices and its commit
-of windows, still write a window that its successor writes too.)
+which end of a window that was done, so that a window is neither left out nor written again either.
 
-The topic's id is in the summaries' keys because a topic that was deleted and made again starts at offset 0.
+Where this is from: Iceberg's sink for Kafka Connect keeps offsets in snapshot summaries (`kafka.connect.offsets…`);
+KIP-447 fences the transactions of a consumer by its group's generation; Flink's sink commits snapshots without rows
+that carry a summary only. The topic's id is in the keys because a topic that was deleted and made again starts at
+offset 0.
 """
 
 from __future__ import annotations
@@ -26,12 +43,17 @@ import pyarrow as pa
 import stamina
 import structlog
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyiceberg.table import Table
 
@@ -97,6 +119,8 @@ _PROPERTIES: Final = {
 _SNAPSHOTS: Final = 10
 #: Start of the summary's keys `kafka.<topic id>.<partition>`.
 _PREFIX: Final = "kafka."
+#: End of the keys that hold the name of a partition's owner.
+_OWNER: Final = ".owner"
 #: End of the keys that hold a partition's open windows. A longer text than this is cut, and then not restored.
 _STATE: Final = ".windows"
 _LONGEST_STATE: Final = 65_536
@@ -106,6 +130,15 @@ _LONGEST_WAIT: Final = 1.0
 
 class SinkError(RuntimeError):
     """The sink can't be used; the message says why and what to do."""
+
+
+class SinkFencedError(RuntimeError):
+    """Somebody else claimed some of the partitions since; nothing was written."""
+
+    def __init__(self, partitions: Iterable[int]) -> None:
+        """Name the partitions."""
+        self.partitions = frozenset(partitions)
+        super().__init__(f"partitions {sorted(self.partitions)} are another consumer's by now")
 
 
 class Resume(NamedTuple):
@@ -128,7 +161,14 @@ class Sink:
     """Both tables, opened by `open_sink`."""
 
     def __init__(
-        self, prices: Table, windows: Table, topic_id: str, retry_seconds: float, beat: Callable[[], None]
+        self,
+        prices: Table,
+        windows: Table,
+        topic_id: str,
+        owner: str,
+        *,
+        retry_seconds: float,
+        beat: Callable[[], None],
     ) -> None:
         """Hold the tables.
 
@@ -136,35 +176,38 @@ class Sink:
             prices: `commodity.prices`.
             windows: `commodity.windows`.
             topic_id: Id of the Kafka topic whose offsets the rows have.
+            owner: Name of who writes, another for every process.
             retry_seconds: How long a failing append is tried again.
             beat: Called before every try, so that a long wait is not taken for a dead loop.
         """
         self._prices = prices
         self._windows = windows
         self._topic_id = topic_id
+        self._owner = owner
         self._retry_seconds = retry_seconds
         self._beat = beat
 
-    def resume(self) -> dict[int, Resume]:
-        """For each partition that the table has rows of: where to go on.
+    def claim(self, partitions: Iterable[int]) -> dict[int, Resume]:
+        """Become the owner of partitions, before anything of them is read.
+
+        Nothing of theirs may be buffered. Claiming what is one's own already commits nothing.
+
+        Returns:
+            Where to go on with those of them that the table has rows of.
 
         Raises:
-            SinkError: The catalog or warehouse can't be read for too long.
+            SinkError: The catalog or warehouse can't be used for too long.
         """
-
-        def attempt() -> tuple[dict[str, str], dict[str, str]]:
-            self._prices.refresh()
-            self._windows.refresh()
-            return _held(self._prices), _held(self._windows)
-
-        (prices, windows), _ = self._persist(attempt)
+        wanted = frozenset(partitions)
+        prices, _ = self._persist(lambda: self._own(self._prices, PRICES_SCHEMA, wanted))
+        windows, _ = self._persist(lambda: self._own(self._windows, WINDOWS_SCHEMA, wanted))
         found = {}
-        for key, text in prices.items():
-            partition = key.removeprefix(self._key(""))
-            if partition.isdecimal():
-                offset, written = int(text), windows.get(key, "")
-                until = int(written.split(":")[1]) if written.startswith(f"{offset}:") else 0
-                found[int(partition)] = Resume(offset, prices.get(key + _STATE), until)
+        for number in wanted:
+            key = self._key(number)
+            if key in prices:
+                written = windows.get(key, "")
+                until = int(written.split(":")[1]) if written.startswith(f"{prices[key]}:") else 0
+                found[number] = Resume(int(prices[key]), prices.get(key + _STATE), until)
         return found
 
     def append_prices(self, rows: Sequence[Row], states: Mapping[int, str]) -> Appended:
@@ -175,12 +218,12 @@ class Sink:
             states: The open windows of each of their partitions after the last of its rows.
 
         Raises:
+            SinkFencedError: Some of the partitions are not this owner's; nothing was written.
             SinkError: It could not be done in time.
         """
 
         def attempt() -> tuple[int, int]:
-            self._prices.refresh()
-            held = _held(self._prices)
+            held = self._owned(self._prices, states)
             begin = {number: int(held.get(self._key(number), -1)) for number in states}
             new = [row for row in rows if row.kafka_offset >= begin[row.kafka_partition]]
             if new:
@@ -194,31 +237,28 @@ class Sink:
         return Appended(written, skipped, conflicts)
 
     def append_windows(self, rows: Sequence[WindowRow], offsets: Mapping[int, int]) -> Appended:
-        """Make closed windows durable, but for those that already are or that are another consumer's by now.
+        """Make closed windows durable, but for those that already are.
 
         Args:
             rows: Closed windows.
-            offsets: For each of their partitions the offset after the last row in prices, as this consumer knows it.
+            offsets: For each of their partitions the offset after the last row in prices.
 
         Raises:
+            SinkFencedError: Some of the partitions are not this owner's; nothing was written.
             SinkError: It could not be done in time.
         """
 
         def attempt() -> tuple[int, int]:
-            self._prices.refresh()
-            self._windows.refresh()
-            prices, held = _held(self._prices), _held(self._windows)
+            held = self._owned(self._windows, offsets)
             new: list[WindowRow] = []
             for number, offset in offsets.items():
                 key = self._key(number)
                 done, until = (int(text) for text in held.get(key, "-1:0").split(":"))
-                if done > offset or int(prices.get(key, -1)) > offset:
-                    continue
                 since = until if done == offset else 0
                 mine = [row for row in rows if row.kafka_partition == number and row.window_end > since]
                 if mine:
                     new += mine
-                    held[key] = f"{offset}:{max(until, *(row.window_end for row in mine))}"
+                    held[key] = f"{offset}:{max(row.window_end for row in mine)}"
             if new:
                 _append(self._windows, _table(new, WINDOWS_SCHEMA), held)
             return len(new), len(rows) - len(new)
@@ -226,8 +266,26 @@ class Sink:
         (written, skipped), conflicts = self._persist(attempt)
         return Appended(written, skipped, conflicts)
 
-    def _key(self, partition: int | str) -> str:
+    def _key(self, partition: int) -> str:
         return f"{_PREFIX}{self._topic_id}.{partition}"
+
+    def _own(self, table: Table, schema: pa.Schema, partitions: frozenset[int]) -> dict[str, str]:
+        table.refresh()
+        held = _held(table)
+        claims = {self._key(number) + _OWNER: self._owner for number in partitions}
+        if not claims.items() <= held.items():
+            held |= claims
+            _append(table, schema.empty_table(), held)
+        return held
+
+    def _owned(self, table: Table, partitions: Iterable[int]) -> dict[str, str]:
+        """What the table says of offsets, if it says that these partitions are this owner's."""
+        table.refresh()
+        held = _held(table)
+        fenced = [number for number in partitions if held.get(self._key(number) + _OWNER) != self._owner]
+        if fenced:
+            raise SinkFencedError(fenced)
+        return held
 
     def _persist(self, attempt: Callable[[], Result]) -> tuple[Result, int]:
         """Try until it succeeds or time is over; how many conflicts there were."""
@@ -252,13 +310,20 @@ class Sink:
 
 
 def open_sink(
-    catalog: tuple[str, str, str], topic_id: str, start_seconds: float, retry_seconds: float, beat: Callable[[], None]
+    catalog: tuple[str, str, str],
+    topic_id: str,
+    owner: str,
+    *,
+    start_seconds: float,
+    retry_seconds: float,
+    beat: Callable[[], None],
 ) -> Sink:
     """Open both tables, making what is missing; others may be doing the same at this moment.
 
     Args:
         catalog: Name, address and warehouse of the catalog.
         topic_id: Id of the Kafka topic.
+        owner: As for `Sink`.
         start_seconds: How long to wait for the catalog.
         retry_seconds: As for `Sink`.
         beat: As for `Sink`.
@@ -276,16 +341,21 @@ def open_sink(
                 beat()
                 opened = SqlCatalog(name, uri=uri, warehouse=warehouse, pool_pre_ping="true")
                 opened.create_namespace_if_not_exists(NAMESPACE)
-                prices, windows = (
-                    opened.create_table_if_not_exists(table, schema=schema, properties=_PROPERTIES)
-                    for table, schema in ((PRICES, PRICES_SCHEMA), (WINDOWS, WINDOWS_SCHEMA))
-                )
+                prices, windows = _open(opened, PRICES, PRICES_SCHEMA), _open(opened, WINDOWS, WINDOWS_SCHEMA)
     except (SQLAlchemyError, OSError, *lost_race) as error:
         cause = str(error).splitlines()[0]
         raise SinkError(
             f"The Iceberg catalog or warehouse {warehouse} can't be used ({cause}): check its address and password."
         ) from None
-    return Sink(prices, windows, topic_id, retry_seconds, beat)
+    return Sink(prices, windows, topic_id, owner, retry_seconds=retry_seconds, beat=beat)
+
+
+def _open(catalog: SqlCatalog, name: str, schema: pa.Schema) -> Table:
+    """Load the table, or make it; to ask for one to be made that is there leaves a metadata file that is nobody's."""
+    try:
+        return catalog.load_table(name)
+    except NoSuchTableError:
+        return catalog.create_table_if_not_exists(name, schema=schema, properties=_PROPERTIES)
 
 
 def _held(table: Table) -> dict[str, str]:

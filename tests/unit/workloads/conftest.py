@@ -1,4 +1,4 @@
-"""What the workloads' tests share: brokers that librdkafka mocks."""
+"""What the workloads' tests share: brokers that librdkafka mocks, a lake in a folder, a group in memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lake import Lake
+from memory_kafka import Group
 from mock_brokers import MockBrokers
 
 if TYPE_CHECKING:
@@ -22,3 +24,17 @@ def brokers() -> Iterator[MockBrokers]:
     mocked = MockBrokers("commodity-prices")
     yield mocked
     mocked.close()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty catalog and warehouse."""
+    return Lake(tmp_path)
+
+
+@pytest.fixture
+def group(monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group of consumers in memory, which every consumer that is made in this test joins."""
+    made = Group(partitions=2)
+    monkeypatch.setattr("workloads.analytics.consumer.Consumer", made.join)
+    return made

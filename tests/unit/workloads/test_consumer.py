@@ -8,104 +8,79 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from pyiceberg.catalog.sql import SqlCatalog
+from structlog.testing import capture_logs
 
 from workloads.analytics import sink as sink_module
 from workloads.analytics.consumer import Analytics
 from workloads.analytics.deadletters import DeadLetters
 from workloads.analytics.health import Health
+from workloads.analytics.journal import Journal
 from workloads.analytics.metrics import Metrics
 from workloads.analytics.settings import AnalyticsSettings
-from workloads.analytics.sink import Sink, SinkError, open_sink
+from workloads.analytics.sink import SinkError
 from workloads.analytics.window import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from lake import Lake
+    from mock_brokers import MockBrokers
 
 TOPIC = "commodity-prices"
 GOOD = {"commodity": "gold", "series": "s", "observed_at": "2024-01-01T00:00:00Z", "price": 1.5}
 
 
 class Cluster:
-    """Mocked brokers, what is in them, and a sink beside them."""
+    """Mocked brokers, a producer of theirs, and a sink beside them."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start the brokers in this process."""
-        self.folder = folder
-        self._producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-        found = self._producer.list_topics(timeout=10).brokers.values()
-        self.address = ",".join(f"{broker.host}:{broker.port}" for broker in found)
+    def __init__(self, brokers: MockBrokers, lake: Lake) -> None:
+        """Use these."""
+        self.brokers = brokers
+        self.lake = lake
+        self._producer = brokers.producer()
         self.sent = 0
 
     def send(self, *values: bytes) -> None:
-        """Append messages to partition 0, their headers numbering them."""
+        """Append messages, their headers numbering them."""
         for value in values:
             headers: Any = [("run-id", b"r"), ("producer", b"p"), ("seq", str(self.sent).encode())]
             self._producer.produce(TOPIC, value, key=b"gold", partition=0, headers=headers)
             self.sent += 1
         assert self._producer.flush(10) == 0
 
-    def member(self, **settings: Any) -> Member:
+    def member(self, name: str = "one", **settings: Any) -> Member:
         """A consumer of these brokers, running in a thread."""
         return Member(
+            name,
+            self.lake,
             AnalyticsSettings(
-                bootstrap_servers=self.address,
-                catalog_uri=f"sqlite:///{self.folder}/catalog.db",
-                warehouse=f"file://{self.folder}/warehouse",
+                bootstrap_servers=self.brokers.address,
+                catalog_uri=self.lake.uri,
+                warehouse=self.lake.warehouse,
                 flush_seconds=0.05,
+                session_timeout_ms=1500,  # so long the mocked group waits for members that left it
+                heartbeat_interval_ms=300,
                 **settings,
-            )
+            ),
         )
 
     def committed(self) -> int:
-        """The group's committed offset of partition 0."""
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "commodity-analytics", "log_level": 0})
-        (found,) = consumer.committed([TopicPartition(TOPIC, 0)], timeout=10)
-        consumer.close()
-        return int(found.offset)
-
-    def rows(self, table: str = "commodity.prices") -> list[dict[str, Any]]:
-        """What the sink holds."""
-        catalog = SqlCatalog(
-            "sink", uri=f"sqlite:///{self.folder}/catalog.db", warehouse=f"file://{self.folder}/warehouse"
-        )
-        found: list[dict[str, Any]] = catalog.load_table(table).scan().to_arrow().to_pylist()
-        return found
-
-    def sink(self) -> Sink:
-        """The sink, as the next owner of a partition opens it."""
-        catalog = ("sink", f"sqlite:///{self.folder}/catalog.db", f"file://{self.folder}/warehouse")
-        return open_sink(catalog, "id", 10.0, 10.0, lambda: None)
-
-    def dead(self, count: int) -> list[Any]:
-        """The dead letters."""
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "dead", "log_level": 0})
-        partitions = consumer.list_topics("commodity-prices-dlq", timeout=10).topics["commodity-prices-dlq"].partitions
-        consumer.assign([TopicPartition("commodity-prices-dlq", partition, 0) for partition in partitions])
-        letters: list[Any] = []
-        while len(letters) < count:
-            found = consumer.consume(count, 5.0)
-            assert found, f"only {len(letters)} of {count} dead letters"
-            letters += found
-        consumer.close()
-        return letters
+        """The group's committed offset."""
+        return self.brokers.committed("commodity-analytics", TOPIC)
 
 
 class Member:
     """One consumer in a thread of its own."""
 
-    def __init__(self, settings: AnalyticsSettings) -> None:
+    def __init__(self, name: str, lake: Lake, settings: AnalyticsSettings) -> None:
         """Start it."""
         self.health = Health(30.0)
         self.metrics = Metrics()
         self.error: Exception | None = None
         self._stop = threading.Event()
-        catalog = (settings.catalog_name, settings.catalog_address(), settings.warehouse)
-        sink = open_sink(catalog, "id", 10.0, settings.sink_retry_seconds, self.health.beat)
+        sink = lake.sink(name, retry_seconds=settings.sink_retry_seconds, beat=self.health.beat)
         letters = DeadLetters(settings.producer(), settings.dlq_topic)
-        self._analytics = Analytics(settings, sink, letters, self.metrics, self.health)
+        self._analytics = Analytics(settings, sink, letters, Journal(name), metrics=self.metrics, health=self.health)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -132,9 +107,9 @@ class Member:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Cluster:
+def cluster(brokers: MockBrokers, lake: Lake) -> Cluster:
     """Empty brokers and an empty sink."""
-    return Cluster(tmp_path)
+    return Cluster(brokers, lake)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -155,11 +130,13 @@ def test_every_message_ends_in_the_sink_or_with_the_dead_letters(cluster: Cluste
     until(lambda: member.value("analytics_rows_written_total", table="windows") > 0)
     member.stop()
     assert member.error is None
-    rows = cluster.rows()
+    rows = cluster.lake.rows()
     assert sorted(row["kafka_offset"] for row in rows) == [0, 2, 4]
     assert sorted(row["seq"] for row in rows) == [0, 2, 4]
-    assert sum(row["count"] for row in cluster.rows("commodity.windows")) == 3
-    letters = {dict(letter.headers())["dlq-offset"]: letter for letter in cluster.dead(2)}
+    assert sum(row["count"] for row in cluster.lake.rows("commodity.windows")) == 3
+    letters = {
+        dict(letter.headers())["dlq-offset"]: letter for letter in cluster.brokers.read("commodity-prices-dlq", 2)
+    }
     assert {offset: dict(letter.headers())["dlq-reason"] for offset, letter in letters.items()} == {
         b"1": b"not_json",
         b"3": b"out_of_range",
@@ -193,10 +170,10 @@ def test_what_the_sink_could_not_take_is_not_committed_and_comes_again(
     assert isinstance(broken.error, SinkError)
     assert cluster.committed() < 0
     monkeypatch.setattr(sink_module, "_append", original)
-    member = cluster.member()
+    member = cluster.member("two")
     until(lambda: cluster.committed() == 3)
     member.stop()
-    assert sorted(row["kafka_offset"] for row in cluster.rows()) == [0, 1, 2]
+    assert sorted(row["kafka_offset"] for row in cluster.lake.rows()) == [0, 1, 2]
 
 
 def test_a_crash_between_sink_and_commit_writes_no_row_twice(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,10 +186,10 @@ def test_a_crash_between_sink_and_commit_writes_no_row_twice(cluster: Cluster, m
         first.stop()
     assert cluster.committed() < 0
     cluster.send(json.dumps(GOOD).encode())
-    second = cluster.member()
+    second = cluster.member("two")
     until(lambda: cluster.committed() == 4)
     second.stop()
-    assert sorted(row["kafka_offset"] for row in cluster.rows()) == [0, 1, 2, 3]
+    assert sorted(row["kafka_offset"] for row in cluster.lake.rows()) == [0, 1, 2, 3]
     assert second.value("analytics_rows_skipped_total", table="prices") == 0.0
     assert second.value("analytics_messages_total", partition="0") == 1.0
 
@@ -223,13 +200,59 @@ def test_windows_that_were_open_when_their_owner_went_are_whole(cluster: Cluster
     first = cluster.member(window_seconds=3600)
     until(lambda: cluster.committed() == 3)
     first.stop()
-    assert cluster.rows("commodity.windows") == []
+    assert cluster.lake.rows("commodity.windows") == []
     cluster.send(*[json.dumps(GOOD).encode()] * 2)
-    second = cluster.member(window_seconds=3600)
+    second = cluster.member("two", window_seconds=3600)
     until(lambda: cluster.committed() == 5)
     second.stop()
-    catalog = cluster.sink().resume()[0]
+    found = cluster.lake.sink("three").claim({0})[0]
     windows = Windows(3_600_000_000, 0)
-    assert catalog.windows is not None
-    windows.restore(0, catalog.windows, 0, now=0.0)
+    assert found.windows is not None
+    windows.restore(0, found.windows, 0, now=0.0)
     assert sum(row.count for row in windows.closed(now=1e9)) == 5
+
+
+def test_a_whole_life_is_told(cluster: Cluster) -> None:
+    """Start, assignment without an offset, a good and a poison message, a second round, and an orderly end."""
+    with capture_logs() as lines:
+        member = cluster.member("pod/0")
+        until(lambda: any(line["event"] == "consumer.assigned" for line in lines))
+        cluster.send(json.dumps(GOOD).encode(), b"not json")
+        until(lambda: cluster.committed() == 2)
+        cluster.send(json.dumps(GOOD).encode())
+        until(lambda: cluster.committed() == 3)
+        member.stop()
+    events = [line for line in lines if "ranges" in line]
+    assert [line["n"] for line in events] == list(range(len(events)))
+    assert {line["instance"] for line in events} == {"pod/0"}
+    assert sorted(line["monotonic_ns"] for line in events) == [line["monotonic_ns"] for line in events]
+    told = [(line["event"].removeprefix("consumer."), line["ranges"]) for line in events]
+    assert told[:2] == [("started", []), ("assigned", [[0, None, None, None]])]
+    assert told[-2:] == [("revoked", [[0, None, None, None]]), ("stopped", [])]
+    rounds = [told[place : place + 3] for place in range(2, len(told) - 2, 3)]
+    position, before = 0, None  # librdkafka may hand the two messages over in one batch or in two
+    for polled, written, committed in rounds:
+        ((_, first, after, records),) = polled[1]
+        assert (polled[0], first, records) == ("polled", position, after - first)
+        assert written == ("written", polled[1])
+        assert committed == ("committed", [[0, before, after, None]])
+        position = before = after
+    assert position == 3
+
+
+def test_a_member_that_the_sink_refuses_joins_again(cluster: Cluster) -> None:
+    """Another claims its partition, though Kafka's group knows of none: it drops what it has, and starts over."""
+    cluster.send(*[json.dumps(GOOD).encode()] * 3)
+    with capture_logs() as lines:
+        member = cluster.member("pod/0")
+        until(lambda: cluster.committed() == 3)
+        cluster.lake.sink("pod/1").claim({0})
+        cluster.send(*[json.dumps(GOOD).encode()] * 2)
+        until(lambda: cluster.committed() == 5)
+        member.stop()
+    assert member.error is None
+    assert cluster.lake.places() == [(0, offset) for offset in range(5)]
+    told = [(line["event"], line["ranges"]) for line in lines if "ranges" in line]
+    lost = told.index(("consumer.lost", [[0, None, None, None]]))
+    assert told[lost + 1] == ("consumer.assigned", [[0, None, 3, None]])
+    assert told[lost + 2][1][0][1] == 3
