@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
@@ -65,6 +67,16 @@ class Metrics:
             self.lag.remove(str(partition))
 
 
+class _Server(ThreadingHTTPServer):
+    """A thread a request; a request that fails is a line of the log like any other, not a traceback between them."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A probe that did not wait for its answer, usually."""
+        structlog.get_logger().warning("http.failed", error=repr(sys.exception()))
+
+
 def serve(host: str, port: int, metrics: Metrics, health: Health) -> ThreadingHTTPServer:
     """Serve `/metrics`, `/ready` and `/live` in the background.
 
@@ -94,7 +106,6 @@ def serve(host: str, port: int, metrics: Metrics, health: Health) -> ThreadingHT
         def log_message(self, *_: object) -> None:
             """Probes come every few seconds: nothing to log."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = _Server((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server

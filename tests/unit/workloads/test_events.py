@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,20 @@ def _json_lines() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     logging.basicConfig(handlers=handlers, level=level, force=True)
+
+
+class Stream(StringIO):
+    """Remembers each write."""
+
+    def __init__(self) -> None:
+        """Nothing was written."""
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Keep it apart."""
+        self.written.append(text)
+        return super().write(text)
 
 
 def runs_of(*messages: tuple[int, int]) -> list[tuple[int | None, ...]]:
@@ -83,13 +98,16 @@ def test_runs_say_each_message_in_its_partitions_order_and_nothing_else(messages
 
 
 @pytest.mark.usefixtures("_json_lines")
-def test_an_event_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """With these fields and structlog's own, numbered from 0."""
+def test_an_event_is_one_json_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With these fields and structlog's own, numbered from 0; in one write, so that no other thread's comes between."""
+    stream = Stream()
+    monkeypatch.setattr("sys.stderr", stream)
     log.configure("info")
     journal = Journal("pod/1", clock=iter([50, 60]).__next__)
     journal.tell(Event.STARTED)
     journal.tell(Event.ASSIGNED, [Range(2, None, 7, None)])
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert all(text.count("\n") == 1 and text.endswith("\n") for text in stream.written)
+    lines = [json.loads(text) for text in stream.written]
     assert all(line.pop("timestamp") and line.pop("level") == "info" for line in lines)
     assert lines == [
         {"event": "consumer.started", "instance": "pod/1", "n": 0, "monotonic_ns": 50, "ranges": []},

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from structlog.testing import capture_logs
 
 from workloads.analytics.health import Health
 from workloads.analytics.metrics import Metrics, serve
@@ -107,3 +108,27 @@ def test_the_three_doors(clock: Clock) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_request_that_fails_is_a_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not a traceback that tears the lines of others; the next request is answered."""
+    server = serve("127.0.0.1", 0, Metrics(), Health(10.0))
+
+    def broken(_: object) -> bytes:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("workloads.analytics.metrics.generate_latest", broken)
+    port = server.server_address[1]
+    try:
+        with capture_logs() as lines:
+            with pytest.raises((urllib.error.URLError, ConnectionError)):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/live") as answer:
+                assert answer.status == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [(line["event"], line["error"]) for line in lines] == [("http.failed", "BrokenPipeError()")]
+    assert capsys.readouterr().err == ""

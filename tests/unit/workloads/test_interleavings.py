@@ -91,26 +91,25 @@ class Story:
 
     def _checked(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def checked(member: Member, offsets: list[Any], **named: Any) -> Any:
-            snapshot = self._lake.table().current_snapshot()
-            assert snapshot is not None
-            assert snapshot.summary is not None
-            letters = {place for one in self._letters for place in one.settled}
-            for one in offsets:
-                held = int(snapshot.summary.additional_properties.get(f"kafka.topic.{one.partition}", 0))
-                for offset, value in enumerate(self._group.logs[one.partition][: one.offset]):
-                    assert offset < held if value != POISON else (one.partition, offset) in letters
             before = self._group.committed.copy()
             try:
                 return original(member, offsets, **named)
             finally:
-                after = self._group.committed
-                self._commits += [
-                    (number, before.get(number), after[number])
-                    for number in {one.partition for one in offsets} & after.keys()
-                    if after[number] != before.get(number)
-                ]
+                for number, after in self._group.committed.items():
+                    if after != before.get(number):
+                        self._commits.append((number, before.get(number), after))
+                        self._check_durable(number, after)
 
         return checked
+
+    def _check_durable(self, number: int, end: int) -> None:
+        snapshot = self._lake.table().current_snapshot()
+        assert snapshot is not None
+        assert snapshot.summary is not None
+        held = int(snapshot.summary.additional_properties.get(f"kafka.topic.{number}", 0))
+        letters = {place for one in self._letters for place in one.settled}
+        for offset, value in enumerate(self._group.logs[number][:end]):
+            assert offset < held if value != POISON else (number, offset) in letters
 
     def step(self) -> None:
         """Something happens."""
