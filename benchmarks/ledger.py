@@ -81,7 +81,7 @@ class NoLedgers(TimedLedgers):
 
 
 class Figure(NamedTuple):
-    """Acknowledged messages a second; the sending thread's processor time for each, in us; the ledger's share of that."""
+    """Acknowledged messages a second; the sending thread's time for each, in us; the ledger's share of that time."""
 
     rate: float
     cost: float
