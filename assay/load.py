@@ -1,8 +1,8 @@
 """The load: what may be asked of it, and running it with Locust as a process of its own.
 
 The load is a locustfile (`locustfiles/commodity_prices.py`), so that it can also be run, watched and steered with
-Locust alone. `run_load` runs the same file headless and reads back, from the ledgers that it left, what it did: what a
-process says of itself while it runs is only shown as progress.
+Locust alone. `run_load` runs the same file headless. What a process says of itself while it runs is only shown as
+progress: what it did is in the ledgers.
 """
 
 from __future__ import annotations
@@ -20,12 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
-import numpy as np
-
-from assay import ledger
 from assay.errors import AssayError, UsageError
 from assay.kafka import overrides
-from assay.ledger import Outcome
 from assay.verdict import EXIT_USAGE
 from assay.waiting import wait_until
 
@@ -166,37 +162,6 @@ class Progress:
     total: int
 
 
-@dataclass(frozen=True)
-class LoadSummary:
-    """What a load did, by its ledgers.
-
-    Attributes:
-        attempted: Sends that were written down.
-        ok: Acknowledged sends.
-        fail: Sends that are certainly not in the log.
-        unknown: The others.
-        seconds: From the first intended send to the last acknowledgement.
-        acked_per_second: `ok` by `seconds`; 0 when nothing was acknowledged.
-        latency_p50_ms: Median time from intended send to acknowledgement; None when nothing was acknowledged.
-        latency_p99_ms: The 99th percentile.
-        producers: Names of the producers.
-        complete: Whether every ledger was closed properly.
-        exit_code: Locust's.
-    """
-
-    attempted: int
-    ok: int
-    fail: int
-    unknown: int
-    seconds: float
-    acked_per_second: float
-    latency_p50_ms: float | None
-    latency_p99_ms: float | None
-    producers: tuple[str, ...]
-    complete: bool
-    exit_code: int
-
-
 def parse_event(line: str) -> dict[str, Any] | None:
     """One line of the load's standard output as an event, or None if it is something else (pure)."""
     try:
@@ -248,8 +213,8 @@ def run_load(
     processes: int = 1,
     batch_size: int | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> LoadSummary:
-    """Run the load of `plan` and read back what it did.
+) -> None:
+    """Run the load of `plan`; what it did is in the ledgers that it leaves.
 
     Locust's own log stays in the folder as `locust.log`. When this is interrupted, the load is told to stop and gets
     `STOP_SECONDS` to write down what it still learns.
@@ -292,7 +257,6 @@ def run_load(
     if exit_code not in (0, 1) or not any(folder.glob("attempts.*.arrows")):
         sentence = errors[-1] if errors else f"The load ended with exit code {exit_code}: {_tail(folder / LOG_NAME)}"
         raise (UsageError if exit_code == EXIT_USAGE else AssayError)(sentence)
-    return summarise(folder, exit_code)
 
 
 def await_end(folder: Path, timeout: float = END_SECONDS) -> None:
@@ -356,56 +320,3 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _tail(path: Path) -> str:
     lines = path.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
-
-
-def summarise(folder: Path, exit_code: int) -> LoadSummary:
-    """What the ledgers in `folder` say of the load that left them.
-
-    Raises:
-        AssayError: A ledger can't be read.
-    """
-    attempted = ok = fail = 0
-    latencies: list[Any] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    producers: list[str] = []
-    complete = True
-    for path in sorted(folder.glob("attempts.*.arrows")):
-        attempts = ledger.read(path)
-        outcomes = ledger.read(path.with_name(path.name.replace("attempts.", "outcomes.", 1)))
-        complete = complete and attempts.complete and outcomes.complete
-        producers.append(attempts.producer)
-        intended = attempts.table["intended_ns"].to_numpy()
-        outcome = outcomes.table["outcome"].to_numpy()
-        seq = outcomes.table["seq"].to_numpy()
-        ended = outcomes.table["ended_ns"].to_numpy()
-        acked = (outcome == Outcome.OK) & (seq < len(intended))
-        attempted += len(intended)
-        ok += int(acked.sum())
-        fail += int((outcome == Outcome.FAIL).sum())
-        latencies.append(ended[acked] - intended[seq[acked]])
-        starts += [int(intended.min())] if len(intended) else []
-        ends += [int(ended[acked].max())] if acked.any() else []
-    spent = (max(ends) - min(starts)) / 1e9 if ends else 0.0
-    p50, p99 = _percentiles(latencies, (50, 99))
-    return LoadSummary(
-        attempted=attempted,
-        ok=ok,
-        fail=fail,
-        unknown=attempted - ok - fail,
-        seconds=spent,
-        acked_per_second=ok / spent if spent else 0.0,
-        latency_p50_ms=p50,
-        latency_p99_ms=p99,
-        producers=tuple(producers),
-        complete=complete,
-        exit_code=exit_code,
-    )
-
-
-def _percentiles(latencies: list[Any], points: Sequence[float]) -> list[float | None]:
-    """Percentiles in milliseconds of latencies in nanoseconds, by nearest rank; None without any."""
-    together = np.concatenate(latencies) if latencies else np.empty(0)
-    if not len(together):
-        return [None for _ in points]
-    return [float(value) / 1e6 for value in np.percentile(together, points, method="inverted_cdf")]

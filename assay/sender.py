@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from assay.kafka.sends import Ended
+    from assay.kafka.ends import Ends
 
 #: How long one turn lasts, so that whoever drives the sender can show progress and stop it, in nanoseconds.
 TURN_NS: Final = 50_000_000
@@ -92,7 +92,7 @@ class Sender:
         self._abandoned = True
         self._producer.abandon()
 
-    def turn(self) -> list[Ended]:
+    def turn(self) -> Ends:
         """Send for about `TURN_NS`; returns the sends whose ends were learnt meanwhile."""
         now = time.monotonic_ns()
         if self._slots is None:
@@ -110,12 +110,12 @@ class Sender:
             self._producer.send_batch(messages, slot.due_ns or time.monotonic_ns())
         return self._producer.fresh()
 
-    def settle(self, seconds: float) -> list[Ended]:
+    def settle(self, seconds: float) -> Ends:
         """Wait for outstanding ends, for at most `seconds`; returns those that were learnt meanwhile."""
         self._producer.settle(seconds)
         return self._producer.fresh()
 
-    def finish(self) -> list[Ended]:
+    def finish(self) -> Ends:
         """Close the ledgers; sends without an end are unknown from now on. Returns the last ends that were learnt."""
         self._producer.close(0)
         return self._producer.fresh()

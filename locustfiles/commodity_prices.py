@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import Runner
 
-    from assay.kafka.sends import Ended
+    from assay.kafka.ends import Ends
 
 Result = TypeVar("Result")
 
@@ -257,17 +257,18 @@ class Load:
             return
         self.count(self.beside(sender.turn))
 
-    def count(self, ends: list[Ended]) -> None:
+    def count(self, ends: Ends) -> None:
         """Tell Locust of each ended send."""
         fire, name = self.environment.events.request.fire, self.options.topic
-        for end in ends:
+        latencies_ms = ((ends.ended_ns - ends.intended_ns) / 1e6).tolist()
+        for seq, outcome, latency_ms in zip(ends.seq.tolist(), ends.outcome.tolist(), latencies_ms, strict=True):
             problem = (
-                None if end.outcome == Outcome.OK else AssayError(f"{Outcome(end.outcome).name.lower()}: {end.error}")
+                None if outcome == Outcome.OK else AssayError(f"{Outcome(outcome).name.lower()}: {ends.errors[seq]}")
             )
             fire(
                 request_type="kafka",
                 name=name,
-                response_time=(end.ended_ns - end.intended_ns) / 1e6,
+                response_time=latency_ms,
                 response_length=0,
                 exception=problem,
                 context={},

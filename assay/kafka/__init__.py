@@ -3,6 +3,7 @@
 - `clients`: connection settings in one table, and errors as sentences;
 - `headers`: how a record says which send it is (pure);
 - `producer`: the verifiable producer, which writes every attempt and every outcome to the ledger;
+- `ends`: how sends ended, as columns;
 - `sends`: the two ledgers of one producer;
 - `overrides`: what a user sets over the producer's settings;
 - `reader`: a fresh group-less reader of exactly the offsets asked for;

@@ -16,6 +16,7 @@ costs far more than the call itself.
 from __future__ import annotations
 
 import time
+from array import array
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from assay.kafka import clients, headers
-from assay.kafka.sends import Ended, SendLedgers
+from assay.kafka.ends import NO_OFFSET, WIDTH, Ends
+from assay.kafka.sends import SendLedgers
 from assay.ledger import Outcome
 
 if TYPE_CHECKING:
@@ -138,12 +140,13 @@ class VerifiableProducer:
         self._next = 0
         self._ok = 0
         self._fail = 0
-        #: Ends that are not yet in the ledger; the first `_told` of them were handed on by `fresh`.
-        self._ends: list[Ended] = []
-        self._told = 0
-        self._written = 0
-        #: Ends that are in the ledger and were not handed on yet.
-        self._fresh: list[Ended] = []
+        self._known = 0
+        #: Ends as they come (`assay.kafka.ends`): this runs once a message, so it is numbers in a row.
+        self._numbers = array("q")
+        self._errors: dict[int, str] = {}
+        #: Ends that the ledger does not have yet, and those that `fresh` has not handed on yet.
+        self._unwritten: list[Ends] = []
+        self._untold: list[Ends] = []
         self._appended_ns = _now()
         try:
             self._producer = Producer(clients.settings(bootstrap, SETTINGS, overrides or {}))
@@ -160,7 +163,7 @@ class VerifiableProducer:
     @property
     def outstanding(self) -> int:
         """How many sends have no end yet."""
-        return self._next - self._written - len(self._ends)
+        return self._next - self._known - len(self._numbers) // WIDTH
 
     def connect(self) -> None:
         """Reach the brokers before the first send, so that setting connections up does not count as its latency.
@@ -228,11 +231,11 @@ class VerifiableProducer:
             self._producer.poll(min(left / 1e9, 0.1))
             self._append_if_due()
 
-    def fresh(self) -> list[Ended]:
+    def fresh(self) -> Ends:
         """The sends that ended since this was last asked."""
-        fresh, self._fresh = self._fresh + self._ends[self._told :], []
-        self._told = len(self._ends)
-        return fresh
+        self._collect()
+        fresh, self._untold = self._untold, []
+        return Ends.joined(fresh)
 
     def settle(self, timeout_seconds: float) -> int:
         """Wait for outstanding delivery reports, at most so long; returns how many are still outstanding."""
@@ -265,33 +268,40 @@ class VerifiableProducer:
         if error is None:
             self._ok += 1
             offset = message.offset()
-            if offset is not None and offset < 0:  # with acks=0 nobody tells where it stands
-                offset = None
-            self._ends.append(_new(Ended, (seq, 0, partition, offset, _now(), None, intended_ns)))
+            if offset is None or offset < 0:  # with acks=0 nobody tells where it stands
+                offset = NO_OFFSET
+            self._numbers.extend((seq, 0, partition, offset, _now(), intended_ns))
         else:
             outcome = classify(error)
             self._fail += outcome is Outcome.FAIL
-            self._ends.append(Ended(seq, outcome.value, partition, None, _now(), error.name(), intended_ns))
+            self._errors[seq] = error.name()
+            self._numbers.extend((seq, outcome, partition, NO_OFFSET, _now(), intended_ns))
 
     def _failed(self, seq: int, reason: str, intended_ns: int) -> None:
         """A send that never got as far as librdkafka's queue."""
         self._fail += 1
-        self._ends.append(Ended(seq, Outcome.FAIL.value, seq % self.partitions, None, _now(), reason, intended_ns))
+        self._errors[seq] = reason
+        self._numbers.extend((seq, Outcome.FAIL, seq % self.partitions, NO_OFFSET, _now(), intended_ns))
 
     def _append_if_due(self) -> None:
         if _now() - self._appended_ns >= APPEND_EVERY_NS:
             self._append()
 
     def _append(self) -> None:
-        """Ends learnt so far go to the ledger; those that were not handed on yet wait for `fresh`."""
+        """Write the ends learnt so far to the ledger."""
         self._appended_ns = _now()
-        ends, self._ends = self._ends, []
-        self._fresh += ends[self._told :]
-        self._told = 0
-        self._written += len(ends)
-        self._ledgers.end(ends)
+        self._collect()
+        unwritten, self._unwritten = self._unwritten, []
+        self._ledgers.end(Ends.joined(unwritten))
+
+    def _collect(self) -> None:
+        """Take the ends that came: for the ledger, and for `fresh`."""
+        if self._numbers:
+            ends = Ends.of(self._numbers, self._errors)
+            self._numbers, self._errors = array("q"), {}
+            self._known += len(ends)
+            self._unwritten.append(ends)
+            self._untold.append(ends)
 
 
 _now = time.monotonic_ns
-#: A named tuple's own constructor takes thrice as long, and this runs once a message.
-_new = tuple.__new__

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from assay.kafka.ends import NO_OFFSET
 from assay.ledger import LedgerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-
-class Ended(NamedTuple):
-    """A send whose end was learnt. Times in nanoseconds of the monotonic clock; `offset` and `error` may be None."""
-
-    seq: int
-    outcome: int
-    partition: int
-    offset: int | None
-    ended_ns: int
-    error: str | None
-    intended_ns: int
+    from assay.kafka.ends import Ends
 
 
 class SendLedgers:
@@ -59,20 +52,19 @@ class SendLedgers:
             }
         )
 
-    def end(self, ends: Sequence[Ended]) -> None:
+    def end(self, ends: Ends) -> None:
         """Write down how sends ended; it is on disk when this returns."""
-        if not ends:
+        if not len(ends):
             return
-        seqs, outcomes, partitions, offsets, times, errors, _ = zip(*ends, strict=True)
+        errors = [ends.errors.get(seq) for seq in ends.seq.tolist()] if ends.errors else pa.nulls(len(ends))
         self._outcomes.append(
             {
-                # By way of NumPy, which reads Python's integers faster than Arrow does
-                "seq": np.array(seqs, dtype=np.int64),
-                "outcome": np.array(outcomes, dtype=np.int8),
-                "partition": np.array(partitions, dtype=np.int32),
-                "offset": offsets if None in offsets else np.array(offsets, dtype=np.int64),
-                "ended_ns": np.array(times, dtype=np.int64),
-                "error": errors,
+                "seq": ends.seq,
+                "outcome": ends.outcome.astype(np.int8),
+                "partition": ends.partition.astype(np.int32),
+                "offset": pa.array(ends.offset, mask=ends.offset == NO_OFFSET),
+                "ended_ns": ends.ended_ns,
+                "error": pc.dictionary_encode(pa.array(errors, pa.string())),
             }
         )
 

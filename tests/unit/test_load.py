@@ -1,4 +1,4 @@
-"""What may be asked of a load, how its words are read, and what its ledgers say it did."""
+"""What may be asked of a load, how its words are read, and when it is over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 
 from assay import load
 from assay.errors import AssayError, UsageError
-from assay.ledger import LedgerWriter, Outcome
 from assay.load import (
     DEFAULTS,
     LOCUSTFILE,
@@ -21,7 +20,6 @@ from assay.load import (
     Progress,
     check_folder,
     parse_event,
-    summarise,
     total_progress,
 )
 from assay.manifest import Plan
@@ -33,7 +31,6 @@ UNSAFE = {"acks": "0", "enable.idempotence": "false"}
 PLAN = Plan(
     messages=1000, rate_per_second=0.1, seed=7, topic="prices", group="g", partitions=3, producer_settings=UNSAFE
 )
-MS = 1_000_000
 
 
 def test_the_defaults_can_be_carried_out() -> None:
@@ -98,59 +95,6 @@ def test_progress_is_the_sum_of_all_processes() -> None:
     assert first is not None
     assert second is not None
     assert total_progress({"load-0": first, "load-1": second}, 20) == Progress(15, 12, 1, 20)
-
-
-def _ledgers(
-    folder: Path, producer: str, sends: int, ends: list[tuple[int, Outcome, int]], *, closed: bool = True
-) -> None:
-    """Ledgers of a producer whose sends were intended a millisecond apart, and ended as given (seq, outcome, ns)."""
-    attempts = LedgerWriter(folder / f"attempts.{producer}.arrows", "attempts", producer)
-    seqs = list(range(sends))
-    times = [seq * MS for seq in seqs]
-    attempts.append(
-        {"seq": seqs, "partition": [0] * sends, "intended_ns": times, "sent_ns": times, "payload_hash": [0] * sends}
-    )
-    outcomes = LedgerWriter(folder / f"outcomes.{producer}.arrows", "outcomes", producer)
-    outcomes.append(
-        {
-            "seq": [seq for seq, _, _ in ends],
-            "outcome": [outcome for _, outcome, _ in ends],
-            "partition": [0] * len(ends),
-            "offset": [seq if outcome == Outcome.OK else None for seq, outcome, _ in ends],
-            "ended_ns": [ended for _, _, ended in ends],
-            "error": [None] * len(ends),
-        }
-    )
-    if closed:
-        attempts.close()
-        outcomes.close()
-
-
-def test_a_summary_counts_every_send_once(tmp_path: Path) -> None:
-    """A send without an end is unknown; latency counts from the intended time; all producers together."""
-    _ledgers(
-        tmp_path,
-        "load-0",
-        4,
-        [(1, Outcome.OK, 11 * MS), (0, Outcome.OK, 5 * MS), (2, Outcome.FAIL, 90 * MS)],
-    )
-    _ledgers(tmp_path, "load-1", 2, [(0, Outcome.OK, 20 * MS), (1, Outcome.UNKNOWN, 99 * MS)])
-    summary = summarise(tmp_path, 1)
-    assert (summary.attempted, summary.ok, summary.fail, summary.unknown) == (6, 3, 1, 2)
-    assert summary.seconds == 0.02
-    assert summary.acked_per_second == pytest.approx(150)
-    assert (summary.latency_p50_ms, summary.latency_p99_ms) == (10, 20)
-    assert summary.producers == ("load-0", "load-1")
-    assert summary.complete
-
-
-def test_a_summary_of_a_killed_load_says_so(tmp_path: Path) -> None:
-    """Ledgers without end marks are read as far as they go."""
-    _ledgers(tmp_path, "load-0", 3, [], closed=False)
-    summary = summarise(tmp_path, -9)
-    assert (summary.attempted, summary.ok, summary.unknown) == (3, 0, 3)
-    assert (summary.acked_per_second, summary.latency_p50_ms) == (0, None)
-    assert not summary.complete
 
 
 def test_a_load_whose_command_was_killed_is_waited_for(tmp_path: Path) -> None:
