@@ -58,10 +58,19 @@ SILENCE: Final = frozenset(
 
 def settings(bootstrap: str, *tables: Mapping[str, str | int]) -> dict[str, Any]:
     """The configuration of a client of the cluster at `bootstrap`: `CONNECTION`, then `tables`, later ones winning."""
-    merged: dict[str, Any] = {"bootstrap.servers": bootstrap, "logger": LOG, **CONNECTION}
+    merged: dict[str, Any] = {"bootstrap.servers": bootstrap, "logger": LOG, "error_cb": _noted, **CONNECTION}
     for table in tables:
         merged.update(table)
     return merged
+
+
+def _noted(error: KafkaError) -> None:
+    """Take a client's error note of: without this, a fatal one is raised out of whatever call serves the client next.
+
+    A producer that is fenced, or whose sequence a broker does not know any more, refuses every further message with the
+    reason: that is where it is told.
+    """
+    LOG.warning("%s: %s", error.name(), error.str())
 
 
 def library() -> str:
