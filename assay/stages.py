@@ -5,6 +5,7 @@ Each takes the platform and the run, records facts, notes them in the run's mani
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from assay.kafka.admin import Admin
 from assay.load import await_end, run_load
 from assay.manifest import Partition, Replica
 from assay.platform import DEAD_LETTERS, ETL, GROUP, REJECTS, TOPIC
+from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 ETL_SECONDS: Final = 600.0
 DRAIN_SECONDS: Final = 180.0
+#: How long consumers may take to be all there again after the drain, in seconds.
+SETTLE_SECONDS: Final = 60.0
 _BROKERS: Final = 3
 
 
@@ -157,7 +161,8 @@ def drain(platform: Platform, run: Run, phases: Phases) -> None:
             timeout_seconds=DRAIN_SECONDS,
             on_progress=lambda left: phases.advance(total - sum(left.values()), total, "messages consumed"),
         )
-        run.note(drained=outcome.drained, replicas=replicas(platform, admin))
+        phases.tell("waiting for every consumer to be there")
+        run.note(drained=outcome.drained, replicas=_settled(platform, admin, run.manifest.objectives.replicas))
     committed = admin.committed(plan.group, plan.topic) if plan.group else {}
     marks = admin.watermarks(plan.topic)
     run.note(
@@ -168,6 +173,20 @@ def drain(platform: Platform, run: Run, phases: Phases) -> None:
             for one in run.manifest.partitions
         )
     )
+
+
+def _settled(platform: Platform, admin: Admin, wanted: int) -> tuple[Replica, ...]:
+    """The consumers, once so many are ready and have a partition, or as they are when that takes too long.
+
+    After a fault, one may just be coming back.
+    """
+
+    def whole() -> bool:
+        return sum(one.ready and bool(one.partitions) for one in replicas(platform, admin)) >= wanted
+
+    with contextlib.suppress(AssayError):
+        wait_until(whole, SETTLE_SECONDS, "not yet")
+    return replicas(platform, admin)
 
 
 def replicas(platform: Platform, admin: Admin) -> tuple[Replica, ...]:
