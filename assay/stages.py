@@ -6,7 +6,7 @@ Each takes the platform and the run, records facts, notes them in the run's mani
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from assay import etl, preflight, settings, sink
@@ -82,10 +82,7 @@ def elsewhere(platform: Platform, topic: str) -> dict[str, Any]:
 
 
 def load(platform: Platform, run: Run, phases: Phases) -> None:
-    """Note where the partitions stand, and send the plan's messages through Locust; its producers write the ledgers.
-
-    Beside it the settings are read, while Locust starts.
-    """
+    """Note where the partitions stand, and send the plan's messages through Locust; its producers write the ledgers."""
     plan = run.manifest.plan
     bootstrap = platform.bootstrap()
     admin = Admin(bootstrap)
@@ -97,16 +94,13 @@ def load(platform: Platform, run: Run, phases: Phases) -> None:
         ),
         dead_letters_from={number: high for number, (_, high) in letters.items()},
     )
-    with ThreadPoolExecutor(1) as beside:
-        read = beside.submit(note_settings, platform, run)
-        run_load(
-            plan,
-            bootstrap,
-            run.folder,
-            run.manifest.run_id,
-            on_progress=lambda progress: phases.advance(progress.ok, plan.messages, "messages acknowledged"),
-        )
-        read.result()
+    run_load(
+        plan,
+        bootstrap,
+        run.folder,
+        run.manifest.run_id,
+        on_progress=lambda progress: phases.advance(progress.ok, plan.messages, "messages acknowledged"),
+    )
     note_ends(admin, run)
 
 
@@ -206,15 +200,19 @@ def replicas(platform: Platform, admin: Admin) -> tuple[Replica, ...]:
 def collect(platform: Platform, run: Run, phases: Phases) -> None:
     """Read Kafka's log, the Iceberg sink and the dead letters back, side by side, each by its own reader.
 
-    What comes of a topic that no group consumes is its log alone.
+    What comes of a topic that no group consumes is its log alone. Beside that the live settings are read: not while the
+    load runs, which would feel it.
     """
     expect_load(run)
     plan, folder = run.manifest.plan, run.folder
     bootstrap = platform.bootstrap()
     ranges = {one.partition: (one.start, one.end) for one in run.manifest.partitions}
     phases.tell("reading Kafka's log and the Iceberg table back")
-    with ThreadPoolExecutor(3) as pool:
-        reading = [pool.submit(reader.read_log, bootstrap, plan.topic, ranges, folder / "log.arrows")]
+    with ThreadPoolExecutor(4) as pool:
+        reading: list[Future[Any]] = [
+            pool.submit(reader.read_log, bootstrap, plan.topic, ranges, folder / "log.arrows"),
+            pool.submit(note_settings, platform, run),
+        ]
         if plan.group:
             ends = Admin(bootstrap).watermarks(DEAD_LETTERS)
             letters = {number: (first, ends[number][1]) for number, first in run.manifest.dead_letters_from.items()}
