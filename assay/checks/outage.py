@@ -1,0 +1,154 @@
+"""From the bite of a fault to full service again: what recovery is, and how long it took.
+
+t0 is when a probe saw the fault bite on the data plane. t1 is when full service begins that lasts for `STEADY_SECONDS`:
+in every partition, sends are acknowledged and records consumed without a longer gap than before the fault, and lag is
+small or as it was before. A window that merely contains an acknowledgement would call four seconds of silence in five
+"recovered", so every gap in it counts. Recovery is t1 - t0: one observer, one monotonic clock.
+
+Source: the definition in the recovery literature of SRE (time to restore service, not to restart a process), and the
+mistakes of naive checks: the first success after a fault, one healthy partition for three, "Running" for data health.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from assay.checks.finding import UndecidedError
+from assay.checks.service import Service, gaps, longest_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.checks.history import Fault
+
+#: Full service has to last so long to count.
+STEADY_SECONDS: Final = 5.0
+#: What was before the fault is looked at for so long, and must have been so long at least.
+BEFORE_SECONDS: Final = 10.0
+LEAST_BEFORE_SECONDS: Final = 3.0
+#: A gap is ordinary up to so many times the longest one before the fault, and up to so many seconds in any case.
+_ORDINARY: Final = 2.0
+_ORDINARY_ACK_SECONDS: Final = 0.5
+_ORDINARY_CONSUME_SECONDS: Final = 1.5
+#: Lag is small below so many messages.
+SMALL_LAG: Final = 5
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How the service was before a fault: what is ordinary, in seconds between events and in messages that wait."""
+
+    ack_seconds: float
+    consume_seconds: float
+    lag: int
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What a fault did to the service.
+
+    Attributes:
+        bitten_ns: t0.
+        served_ns: t1: full service from here on; t0 itself where there was no interruption.
+        usual: What was taken for ordinary.
+        ack_gaps: By partition, the longest time without an acknowledgement from t0 to t1, in seconds.
+        consume_gaps: By partition, the longest time without a consumed record.
+        peak_lag: Messages that waited at most.
+        last: Which of `acknowledgements`, `consumption`, `lag` was the last to be as usual; empty without interruption.
+    """
+
+    bitten_ns: int
+    served_ns: int
+    usual: Usual
+    ack_gaps: Mapping[int, float]
+    consume_gaps: Mapping[int, float]
+    peak_lag: int
+    last: str
+
+    @property
+    def seconds(self) -> float:
+        """Recovery: t1 - t0."""
+        return (self.served_ns - self.bitten_ns) / 1e9
+
+
+def usual_before(service: Service, at_ns: int) -> Usual:
+    """How the service was before a time.
+
+    Raises:
+        UndecidedError: It was not long enough, or some partition had none.
+    """
+    first = at_ns - int(BEFORE_SECONDS * 1e9)
+    started = max((int(times[0]) for times in service.acked.values() if len(times)), default=at_ns)
+    first = max(first, started)
+    if at_ns - first < LEAST_BEFORE_SECONDS * 1e9:
+        raise UndecidedError(f"there was no steady service for {LEAST_BEFORE_SECONDS:g} s before the fault")
+    for kind, by_partition in (("acknowledged", service.acked), ("consumed", service.consumed)):
+        for number, times in by_partition.items():
+            if not np.any((times >= first) & (times <= at_ns)):
+                raise UndecidedError(f"nothing was {kind} in partition {number} before the fault")
+    acks = max(longest_gap(times, first, at_ns) for times in service.acked.values())
+    consumes = max(longest_gap(times, first, at_ns) for times in service.consumed.values())
+    lag = service.lag[(service.lag_at >= first) & (service.lag_at <= at_ns)]
+    return Usual(
+        max(_ORDINARY * acks, _ORDINARY_ACK_SECONDS),
+        max(_ORDINARY * consumes, _ORDINARY_CONSUME_SECONDS),
+        max(int(lag.max(initial=0) * _ORDINARY), SMALL_LAG - 1),
+    )
+
+
+def outage_of(service: Service, fault: Fault) -> Outage:
+    """What a fault did to the service.
+
+    Raises:
+        UndecidedError: It was not seen to bite, nothing is known of before, or service did not come back to stay while
+            the load went on.
+    """
+    if fault.bites_ns is None:
+        raise UndecidedError(f"the fault {fault.name} was never seen to bite")
+    bitten, end = fault.bites_ns, service.ends_ns
+    usual = usual_before(service, bitten)
+    interruptions = _interruptions(service, usual, bitten, end)
+    served, last = bitten, ""
+    steady = int(STEADY_SECONDS * 1e9)
+    for start, stop, kind in sorted(interruptions):
+        if start >= served + steady:
+            break  # full service had lasted long enough before this one
+        if stop > served:
+            served, last = stop, kind
+    if served + steady > end:
+        raise UndecidedError(
+            f"full service did not last for {STEADY_SECONDS:g} s before the load ended, "
+            f"{(end - bitten) / 1e9:.1f} s after the fault {fault.name} bit"
+        )
+    return Outage(
+        bitten,
+        served,
+        usual,
+        {number: longest_gap(times, bitten, served) for number, times in sorted(service.acked.items())},
+        {number: longest_gap(times, bitten, served) for number, times in sorted(service.consumed.items())},
+        int(service.lag[(service.lag_at >= bitten) & (service.lag_at <= served)].max(initial=0)),
+        last,
+    )
+
+
+def _interruptions(service: Service, usual: Usual, first: int, last: int) -> list[tuple[int, int, str]]:
+    """Every stretch of more than usual: from when to when, and of what."""
+    found = [
+        (max(start, first), stop, kind)
+        for kind, by_partition, limit in (
+            ("acknowledgements", service.acked, usual.ack_seconds),
+            ("consumption", service.consumed, usual.consume_seconds),
+        )
+        for times in by_partition.values()
+        for start, stop in gaps(times, first, last)
+        if stop - start > limit * 1e9
+    ]
+    over = (service.lag > usual.lag) & (service.lag_at >= first) & (service.lag_at <= last)
+    # A sample that is too high stands for the time up to the next one.
+    until = np.r_[service.lag_at[1:], last][over]
+    return found + [
+        (start, stop, "lag") for start, stop in zip(service.lag_at[over].tolist(), until.tolist(), strict=True)
+    ]
