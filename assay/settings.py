@@ -275,8 +275,10 @@ def _whose(values: Mapping[str, str], value: str) -> Iterable[str]:
 
 
 def _told(ask: Callable[[], Any]) -> Any:
-    """An answer, or why there is none."""
+    """An answer, or why there is none: no setting is worth a run that stops halfway."""
     try:
         return ask()
     except (AssayError, client.ApiException, urllib3.exceptions.HTTPError) as error:
         return {"unknown": reason(error)}
+    except Exception as error:  # noqa: BLE001  # clusters of others have shapes that nobody thought of
+        return {"unknown": f"{type(error).__name__}: {error}"}
