@@ -256,10 +256,12 @@ class LedgerWriter:
         metadata = {"assay.kind": kind, "assay.schema_version": str(SCHEMA_VERSION), "assay.producer": producer}
         self.schema = SCHEMAS[kind].with_metadata(metadata)
         try:
-            self._file = path.open("xb", buffering=0)
+            self._file = path.open("xb")
         except FileExistsError:
             raise AssayError(f"The ledger {path} exists already: use a new folder for a new run.") from None
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, mode="w"), self.schema)
+        # So that a ledger to which nothing came yet says what it is
+        self._write(pa.RecordBatch.from_pylist([], schema=self.schema))
 
     def append(self, columns: Mapping[str, Any]) -> None:
         """Append rows, given as one sequence or array a column, all of one length.
@@ -269,7 +271,11 @@ class LedgerWriter:
             KeyError: A column is missing.
         """
         arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
-        self._stream.write_batch(pa.record_batch(arrays, schema=self.schema))
+        self._write(pa.record_batch(arrays, schema=self.schema))
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        self._stream.write_batch(batch)
+        self._file.flush()  # Arrow writes a batch in many pieces: they go to the system together
 
     def close(self) -> None:
         """Write the end mark; without it the ledger counts as incomplete."""

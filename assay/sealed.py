@@ -94,7 +94,7 @@ def seal(stream: Path) -> Path:
                 table = pa.Table.from_batches(waiting).unify_dictionaries()
                 writer.write_table(table.slice(0, CHUNK_ROWS), row_group_size=CHUNK_ROWS)
                 waiting = table.slice(CHUNK_ROWS).to_batches()
-        if waiting:
+        if any(len(batch) for batch in waiting):
             writer.write_table(pa.Table.from_batches(waiting).unify_dictionaries(), row_group_size=CHUNK_ROWS)
         writer.add_key_value_metadata({_COMPLETE: str(recorded.complete).lower()})
     draft.replace(target)
