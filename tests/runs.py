@@ -47,6 +47,7 @@ class Run:
         self.events: list[Row] | None = None
         self.faults: list[Row] = []
         self.deadletters: list[Row] = []
+        self.leaders: list[Row] = []
         self.attempts: dict[str, list[Row]] = {}
         self.outcomes: dict[str, list[Row]] = {}
         self.log: list[Row] = []
@@ -252,7 +253,7 @@ class Run:
         per_producer += [("outcomes", name, rows) for name, rows in self.outcomes.items()]
         others = {"log": self.log, "sink": self.sink, "lag": self.lag, "etl": self.etl}
         others["events"] = self.told() if self.events is None else self.events
-        others |= {kind: rows for kind in ("faults", "deadletters") if (rows := getattr(self, kind))}
+        others |= {kind: rows for kind in ("faults", "deadletters", "leaders") if (rows := getattr(self, kind))}
         return per_producer + [(kind, "", rows) for kind, rows in others.items()]
 
 
