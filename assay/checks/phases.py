@@ -1,9 +1,9 @@
 """Where the time of a recovery went: its phases, which follow one another and add up to the whole.
 
-Each phase ends at something that was seen: the brokers' metadata or a consumer's assignment changed (detect), metadata
-changed for the last time before sends were acknowledged again (elect or evict), every partition acknowledges (client
-discovers), every partition is consumed (rejoin and assign), lag is as usual (catch up). A milestone that was never seen,
-or came before the one in front of it, ends its phase at once: the time then counts as the next one's.
+Each phase ends at something that was seen: the brokers' metadata or a consumer's assignment changed (detect), they
+changed for the last time before service was back (elect or evict), every partition acknowledges (client discovers),
+every partition is consumed (rejoin and assign), lag is as usual (catch up). A milestone that was never seen, or came
+before the one in front of it, ends its phase at once: the time then counts as the next one's.
 
 Source: the phases in which Kafka's own documents describe a failover (KIP-500 and KIP-966 for leaders, KIP-62 and
 KIP-848 for group members), cut where an observer outside can see them.
