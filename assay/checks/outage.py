@@ -96,8 +96,9 @@ def usual_before(service: Service, at_ns: int) -> Usual:
         for number, times in by_partition.items():
             if not np.any((times >= first) & (times <= at_ns)):
                 raise UndecidedError(f"nothing was {kind} in partition {number} before the fault")
-    acks = max(longest_gap(times, first, at_ns) for times in service.acked.values())
-    consumes = max(longest_gap(times, first, at_ns) for times in service.consumed.values())
+    # A gap that reaches beyond is not of before: it may be the fault's
+    acks = max(longest_gap(times[times <= at_ns], first, at_ns) for times in service.acked.values())
+    consumes = max(longest_gap(times[times <= at_ns], first, at_ns) for times in service.consumed.values())
     lag = service.lag[(service.lag_at >= first) & (service.lag_at <= at_ns)]
     return Usual(
         max(_ORDINARY * acks, _ORDINARY_ACK_SECONDS),

@@ -110,11 +110,15 @@ def whole_after(history: History, fault: Fault, outage: Outage) -> float | None:
 
     Only metadata tells of replicas: where nobody looked, nothing was seen.
     """
+    try:
+        rows = history.table("leaders").to_pylist()
+    except UndecidedError:
+        return None
     if fault.heal_asked_ns is None:
         return None
     full: dict[int, int] = {}
     back: dict[int, int | None] = {}
-    for row in sorted(history.table("leaders").to_pylist(), key=lambda row: int(row["at_ns"])):
+    for row in sorted(rows, key=lambda row: int(row["at_ns"])):
         number, count = row["partition"], len(row["in_sync"])
         full[number] = max(full.get(number, 0), count)
         if count < full[number] or row["leader"] is None:

@@ -200,3 +200,68 @@ def test_the_service_is_what_the_ledgers_say() -> None:
 def test_the_longest_gap_reaches_over_the_border() -> None:
     """A gap that began before the span counts as long as it was."""
     assert longest_gap(every(1, 0, 60, (18.0, 23.0)), 20 * SECOND, 40 * SECOND) == pytest.approx(5)
+
+
+def served(seconds: float = 40, gap: tuple[float, float] = (0, 0), objective: float | None = 5) -> Run:
+    """A run of one send each 0.1 s in turn over two partitions, with nothing acknowledged in a gap, and its fault."""
+    count = int(seconds * 10)
+    run = Run(messages=count, partitions=2, producers=1)
+    for row in run.attempts["load-0"]:
+        row["intended_ns"] = row["sent_ns"] = row["seq"] * SECOND // 10
+    for row in run.outcomes["load-0"]:
+        at = row["seq"] / 10
+        row["ended_ns"] = int((gap[1] if gap[0] < at < gap[1] else at) * SECOND) + 5_000_000
+    starts, ends = [100, 100], [given["end"] for given in run.manifest["partitions"]]
+    samples = int(seconds * 4)
+    run.lag = [
+        {"at_ns": step * SECOND // 4, "partition": number, "end_offset": at, "committed_offset": at}
+        for step in range(samples + 1)
+        for number in range(2)
+        for at in [starts[number] + (ends[number] - starts[number]) * step // samples]
+    ]
+    row = {"fault": "broker", "kind": "process-sigkill", "target": "pod/kafka-1", "detail": None}
+    steps = {"inject-asked": 19, "bites": 20, "heal-asked": 21, "healed": 25}
+    run.faults = [{**row, "step": step, "at_ns": at * SECOND} for step, at in steps.items()]
+    run.manifest["objectives"] = {"recovery_seconds": {"broker": objective} if objective else {}}
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "verdict", "words"),
+    [
+        (served(), "pass", "clients noticed nothing"),
+        (served(gap=(20, 24)), "pass", "full service was back 4.0"),
+        (served(gap=(20, 27)), "fail", "the objective is 5 s"),
+        (served(gap=(20, 37)), "fail", "did not last"),
+        (served(seconds=23, gap=(20, 21)), "unknown", "did not last"),
+    ],
+    ids=["unnoticed", "in time", "late", "never", "load too short"],
+)
+def test_recovery_is_held_against_its_objective(run: Run, verdict: str, words: str) -> None:
+    """In time passes, late fails; where the load ended before either was shown, nobody knows."""
+    found = run.finding("recovered")
+    assert (found.verdict.value, words in found.summary) == (verdict, True), found.summary
+
+
+def test_without_an_objective_nothing_is_asked() -> None:
+    """A fault alone does not promise that a load goes on long enough to show recovery."""
+    assert "recovered" not in {one.check for one in served(objective=None).judged().findings}
+
+
+def test_each_recovery_stands_in_the_judgement_with_its_phases() -> None:
+    """For reports and for many runs: figures by name, phases that add up."""
+    (one,) = served(gap=(20, 24)).judged().recoveries
+    assert one.measured["recovery_seconds"] == pytest.approx(sum(phase.seconds for phase in one.phases))
+    assert one.measured["longest_ack_gap_seconds"] == pytest.approx(4.0, abs=0.3)
+    assert one.measured["objective_seconds"] == 5
+
+
+def test_refusing_writes_is_right_while_too_few_replicas_are_in_sync() -> None:
+    """Fewer than min.insync.replicas until healing: recovery counts from when that was asked for."""
+    run = served(gap=(20, 24))
+    run.manifest["settings"] = {"topic min.insync.replicas": "2"}
+    run.leaders = leaders((1, 0, 0, [0, 1, 2]), (1, 1, 1, [0, 1, 2]), (20.5, 0, 0, [0]), (23, 0, 0, [0, 1, 2]))
+    (one,) = run.judged().recoveries
+    assert one.measured["recovery_seconds"] == pytest.approx(3.0, abs=0.2)
+    assert one.measured["whole_after_heal_seconds"] == pytest.approx(3.0, abs=0.2)
+    assert "healing was asked for" in one.summary
