@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,12 +18,13 @@ from assay.checks.finding import UndecidedError, counted
 from assay.checks.timeline import COARSE, intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from assay.checks import History
+    from assay.checks.recovery import Recovery
     from assay.checks.tally import Tally
 
     Array = np.ndarray[Any, Any]
@@ -34,6 +36,7 @@ _THEME: Final = {_INK: "currentColor", _GRID: "var(--grid)"}
 BLUE, ORANGE, GREEN, PINK, SKY = "#2f7fc1", "#d9822b", "#1f9d74", "#c05f9b", "#5aa9d6"
 _SERIES: Final = (BLUE, ORANGE, GREEN, PINK, SKY, "#a68a1f")
 
+_OBJECTIVE: Final = "objective_seconds"
 #: The percentiles of latency over time: name, quantile, colour.
 _BANDS: Final = (("p99", 0.99, PINK), ("p90", 0.9, ORANGE), ("p50", 0.5, BLUE))
 
@@ -70,17 +73,22 @@ class Plot:
     svg: str
 
 
-def plots(history: History, counts: Tally) -> list[Plot]:
+def plots(history: History, counts: Tally, recoveries: Sequence[Recovery] = ()) -> list[Plot]:
     """Every plot that the evidence allows; one that it doesn't allow says why in its place.
 
     Args:
         history: The run.
         counts: Its timeline (`assay.checks.timeline`).
+        recoveries: How the service came back from its faults.
     """
     import matplotlib as mpl  # noqa: PLC0415  # half a second that only a report should cost
 
+    wanted: dict[str, Callable[[], tuple[str, Figure]]] = {}
+    if recoveries:
+        wanted["Recovery by phase"] = partial(recovery, recoveries)
+    wanted |= {title: partial(draw, history, counts) for title, draw in _PLOTS.items()}
     with mpl.rc_context(_STYLE):
-        return [_plot(history, counts, title, f"plot{index}-") for index, title in enumerate(_PLOTS)]
+        return [_plot(draw, title, f"plot{index}-") for index, (title, draw) in enumerate(wanted.items())]
 
 
 def throughput(history: History, counts: Tally) -> tuple[str, Figure]:
@@ -95,6 +103,7 @@ def throughput(history: History, counts: Tally) -> tuple[str, Figure]:
     axes.stairs(acked, seconds, color=BLUE, linewidth=1.6, label="acknowledged")
     objective = history.manifest.objectives.throughput_per_second
     axes.axhline(objective, color=_INK, linewidth=0.9, linestyle=":", label=f"objective {objective:,.0f}/s")
+    _shade(axes, history, history.began_ns)
     _finish(axes, "messages/s", "seconds since the load began")
     axes.set_ylim(bottom=0)
     words = (
@@ -119,6 +128,7 @@ def latency_over_time(history: History, counts: Tally) -> tuple[str, Figure]:
     for (name, _, colour), line in zip(_BANDS, lines, strict=True):
         axes.plot(middle, line, color=colour, linewidth=1.6, label=name)
     _log(axes, lines[np.isfinite(lines)])
+    _shade(axes, history, history.began_ns)
     _finish(axes, "milliseconds", "seconds since the load began, by intended time of sending")
     return f"Percentiles of each {scale.width_ns / 1e9:g} s, within 3 %.", figure
 
@@ -163,6 +173,8 @@ def lag(history: History, _: Tally) -> tuple[str, Figure]:
         bottom.plot(seconds, samples.waiting[line], color=colour, linewidth=1.6, label=f"partition {number}")
     top.plot([], [], color=_INK, linewidth=1.2, linestyle=(0, (4, 2)), label="end of the log")
     top.plot([], [], color=_INK, linewidth=1.6, label="committed")
+    for axes in (top, bottom):
+        _shade(axes, history, began)
     _finish(top, "offset, from the first", "")
     _finish(bottom, "messages waiting", "seconds since the first sample")
     bottom.set_ylim(0, max(1.0, float(samples.waiting.max()) * 1.08))
@@ -202,14 +214,54 @@ _PLOTS: Final[dict[str, Callable[[History, Tally], tuple[str, Figure]]]] = {
 }
 
 
-def _plot(history: History, counts: Tally, title: str, prefix: str) -> Plot:
+def recovery(recoveries: Sequence[Recovery]) -> tuple[str, Figure]:
+    """Each fault's recovery as a waterfall: its phases from the bite on, one after another, and the objective."""
+    shown = [one for one in recoveries if one.outage is not None]
+    if not shown:
+        raise UndecidedError("no recovery could be measured")
+    rows = [(one, phase) for one in shown for phase in one.phases]
+    figure, (axes,) = _figure(max(1, len(rows) // 4))
+    began = {id(one): one.phases[0].first_ns for one in shown}
+    names = []
+    for place, (one, phase) in enumerate(rows):
+        colour = _SERIES[place % len(one.phases)]
+        left = (phase.first_ns - began[id(one)]) / 1e9
+        axes.barh(place, phase.seconds, left=left, color=colour, height=0.7)
+        axes.annotate(
+            f"{phase.seconds:.2f} s", (left + phase.seconds, place), (4, 0), textcoords="offset points", va="center"
+        )
+        names.append(phase.name if len(shown) == 1 else f"{one.fault.name}: {phase.name}")
+    for objective in sorted({one.measured[_OBJECTIVE] for one in shown if _OBJECTIVE in one.measured}):
+        axes.axvline(objective, color=_INK, linewidth=0.9, linestyle=":", label=f"objective {objective:g} s")
+    axes.invert_yaxis()
+    _finish(axes, "", "seconds since the fault bit")
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_xlim(left=0, right=1.12 * max(axes.get_xlim()[1], 0.1))
+    axes.grid(visible=False, axis="y")
+    return " ".join(one.summary for one in shown), figure
+
+
+def _plot(draw: Callable[[], tuple[str, Figure]], title: str, prefix: str) -> Plot:
     try:
-        words, figure = _PLOTS[title](history, counts)
+        words, figure = draw()
     except UndecidedError as reason:
         return Plot(title, f"Not drawn: {reason}.", "")
     except Exception as error:  # noqa: BLE001  # a plot that can't be drawn must not cost the reader the verdict
         return Plot(title, f"Not drawn ({type(error).__name__}: {error}).", "")
     return Plot(title, words, _svg(figure, prefix))
+
+
+def _shade(axes: Axes, history: History, began_ns: int) -> None:
+    """Shade the time of each fault, from its bite until it was seen healed, and mark when healing was asked for."""
+    for fault in history.faults:
+        if fault.bites_ns is None:
+            continue
+        first = (fault.bites_ns - began_ns) / 1e9
+        last = (fault.healed_ns - began_ns) / 1e9 if fault.healed_ns is not None else axes.get_xlim()[1]
+        axes.axvspan(first, last, color=PINK, alpha=0.13, linewidth=0, label=fault.name)
+        axes.axvline(first, color=PINK, linewidth=1)
+        if fault.heal_asked_ns is not None:
+            axes.axvline((fault.heal_asked_ns - began_ns) / 1e9, color=GREEN, linewidth=1, linestyle=(0, (2, 2)))
 
 
 def _seconds(times_ns: Array, began: int) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs import Run
+from runs import Run, served
 
 from assay.checks import UndecidedError
 from assay.checks.history import Fault
@@ -200,30 +200,6 @@ def test_the_service_is_what_the_ledgers_say() -> None:
 def test_the_longest_gap_reaches_over_the_border() -> None:
     """A gap that began before the span counts as long as it was."""
     assert longest_gap(every(1, 0, 60, (18.0, 23.0)), 20 * SECOND, 40 * SECOND) == pytest.approx(5)
-
-
-def served(seconds: float = 40, gap: tuple[float, float] = (0, 0), objective: float | None = 5) -> Run:
-    """A run of one send each 0.1 s in turn over two partitions, with nothing acknowledged in a gap, and its fault."""
-    count = int(seconds * 10)
-    run = Run(messages=count, partitions=2, producers=1)
-    for row in run.attempts["load-0"]:
-        row["intended_ns"] = row["sent_ns"] = row["seq"] * SECOND // 10
-    for row in run.outcomes["load-0"]:
-        at = row["seq"] / 10
-        row["ended_ns"] = int((gap[1] if gap[0] < at < gap[1] else at) * SECOND) + 5_000_000
-    starts, ends = [100, 100], [given["end"] for given in run.manifest["partitions"]]
-    samples = int(seconds * 4)
-    run.lag = [
-        {"at_ns": step * SECOND // 4, "partition": number, "end_offset": at, "committed_offset": at}
-        for step in range(samples + 1)
-        for number in range(2)
-        for at in [starts[number] + (ends[number] - starts[number]) * step // samples]
-    ]
-    row = {"fault": "broker", "kind": "process-sigkill", "target": "pod/kafka-1", "detail": None}
-    steps = {"inject-asked": 19, "bites": 20, "heal-asked": 21, "healed": 25}
-    run.faults = [{**row, "step": step, "at_ns": at * SECOND} for step, at in steps.items()]
-    run.manifest["objectives"] = {"recovery_seconds": {"broker": objective} if objective else {}}
-    return run
 
 
 @pytest.mark.parametrize(
