@@ -201,7 +201,7 @@ def test_figures(value: float, text: str) -> None:
 
 
 def test_a_fault_and_the_recovery_from_it_are_drawn(tmp_path: Path) -> None:
-    """The fault is shaded in the plots over time; recovery is a plot of its own, by phase, and stands in the verdict."""
+    """Faults are shaded in the plots over time; recovery is a plot of its own, by phase, and stands in the verdict."""
     folder = served(gap=(20, 24)).write(tmp_path / "served")
     written(folder)
     (told,) = json.loads((folder / "verdict.json").read_text())["recoveries"]
