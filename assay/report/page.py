@@ -10,7 +10,7 @@ from markupsafe import Markup
 from assay import __version__
 from assay.checks import rule
 from assay.report.order import by_severity
-from assay.report.plots import Plot, plots
+from assay.report.plots import plots
 from assay.report.terminal import LIMIT, SIGNS
 from assay.report.verdict_file import listing_name, write_text
 from assay.verdict import Verdict
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assay.judge import Judgement
+    from assay.report.drawing import Plot
     from assay.verdict import Finding
 
 PAGE: Final = "report.html"
