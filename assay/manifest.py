@@ -82,6 +82,7 @@ class Plan(_Part):
         group: Who consumes it; empty: nobody, so that there is no lag, no drain and no sink.
         partitions: How many the topic has.
         producer_settings: Settings of librdkafka's that win over the safe ones.
+        parts: What belongs to the run beside the load; what does not is not asked for.
     """
 
     messages: int
@@ -91,12 +92,15 @@ class Plan(_Part):
     group: str
     partitions: int
     producer_settings: dict[str, str] = Field(default_factory=dict)
+    parts: tuple[Literal["preflight", "etl"], ...] = ("preflight", "etl")
 
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
         """Names and plain values, as a table shows them: each of the producer's settings is one of its own."""
         for name, value in super().__iter__():
             if name == "producer_settings":
                 yield from ((f"producer {setting}", given) for setting, given in value.items())
+            elif name == "parts":
+                yield name, ", ".join((*value, "load"))
             else:
                 yield name, value
 
