@@ -41,7 +41,7 @@ OBJECTIVES: Final[Mapping[Fault, str]] = {
 
 @dataclass(frozen=True)
 class Lever:
-    """Settings that a remedy may lower, together: their fields of `Settings`, how far (seconds), and what that costs."""
+    """Settings that a remedy lowers together: their fields of `Settings`, how far (seconds), and what that costs."""
 
     fields: tuple[str, ...]
     least: float
@@ -162,28 +162,28 @@ def feasible(floor: Floor, objective_seconds: float | None) -> Feasible:
 def remedies_for(settings: Settings, fault: Fault, objective_seconds: float) -> tuple[Remedy, ...]:
     """The settings to lower, each no more than needed, so that the known part of a floor's most fits the objective.
 
-    The one that helps most is lowered first, as far as needed or as its limit allows; what is then too much, the next.
-    Empty if they do not suffice all together.
+    The one that helps most is lowered first, as far as needed or as its least allows; what is then too much, the next.
+    Where several are, each is then raised again as far as the others let it. Empty if they do not suffice all together.
     """
-    remedies: list[Remedy] = []
-    left = set(LEVERS)
-    while (most := _most(settings, fault)) > objective_seconds:
-        gains = {
-            lever: most - _most(_lowered(settings, lever, lever.least), fault) for lever in LEVERS if lever in left
-        }
+    chosen: dict[Lever, float] = {}
+    while (most := _most(lowered := _all_lowered(settings, chosen), fault)) > objective_seconds:
+        gains = {one: most - _most(_lowered(lowered, one, one.least), fault) for one in LEVERS if one not in chosen}
         lever = max(gains, key=lambda one: gains[one], default=None)
         if lever is None or not gains[lever] > 0:
             return ()
-        left.remove(lever)
-        value = _needed(settings, fault, lever, objective_seconds)
-        lowered = _lowered(settings, lever, value)
-        remedies += [
-            Remedy(getattr(settings, field), value, lever.price, _bound(settings, field, value))
-            for field in lever.fields
-            if getattr(settings, field) != getattr(lowered, field)
-        ]
-        settings = lowered
-    return tuple(remedies)
+        chosen[lever] = _needed(lowered, fault, lever, objective_seconds)
+    for lever in list(chosen):
+        del chosen[lever]
+        others = _all_lowered(settings, chosen)
+        if _most(others, fault) > objective_seconds:
+            chosen[lever] = _needed(others, fault, lever, objective_seconds)
+    changed = _all_lowered(settings, chosen)
+    return tuple(
+        Remedy(getattr(settings, field), seconds, lever.price, _bound(settings, field, seconds))
+        for lever, seconds in chosen.items()
+        for field in lever.fields
+        if getattr(settings, field) != getattr(changed, field)
+    )
 
 
 def _bound(settings: Settings, field: str, seconds: float) -> Setting | None:
@@ -204,6 +204,12 @@ def _needed(settings: Settings, fault: Fault, lever: Lever, objective_seconds: f
         else:
             high = middle - 1
     return round(low * step * UNITS[unit]) / UNITS[unit]
+
+
+def _all_lowered(settings: Settings, chosen: Mapping[Lever, float]) -> Settings:
+    for lever, seconds in chosen.items():
+        settings = _lowered(settings, lever, seconds)
+    return settings
 
 
 def _lowered(settings: Settings, lever: Lever, seconds: float) -> Settings:
