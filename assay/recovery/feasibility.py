@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from assay.recovery.floors import Fault, floors_of
 from assay.recovery.setting import UNITS, Setting, written
+from assay.verdict import Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from assay.recovery.phases import Floor
     from assay.recovery.setting import Settings
@@ -121,12 +122,14 @@ class Judged:
 
     def __str__(self) -> str:
         """In a sentence."""
-        told = f"{self.fault}: {self.objective or 'no'} objective"
-        if self.objective_seconds is not None:
-            told += f" of {self.objective_seconds:g} s is {self.verdict}"
         least, most = self.floor.known_least_seconds, self.floor.known_most_seconds
-        at_least = " or more" if self.floor.unknown else ""
-        told += f": by the settings alone recovery takes {least:.1f} to {most:.1f} s{at_least}"
+        told = f"{self.fault}: by the settings alone recovery takes {least:.1f} to {most:.1f} s"
+        if self.floor.unknown:
+            told += f", and what is unknown beside it ({self.floor.unknown})"
+        if self.floor.not_in_use:
+            return f"{told}; not in use: {self.floor.not_in_use}."
+        if self.objective_seconds is not None:
+            told += f"; the objective of {self.objective_seconds:g} s after {self.objective} is {self.verdict}"
         if self.remedies:
             told += "; change " + "; ".join(str(one) for one in self.remedies)
         elif self.refused:
@@ -140,10 +143,17 @@ def judge(settings: Settings, objectives: Mapping[str, float]) -> tuple[Judged, 
     for fault, floor in floors_of(settings).items():
         name = OBJECTIVES.get(fault, "")
         seconds = objectives.get(name)
-        verdict = feasible(floor, seconds)
-        remedies = remedies_for(settings, fault, seconds) if seconds is not None and verdict in REFUSED else ()
-        judged.append(Judged(fault, floor, name if seconds is not None else "", seconds, verdict, remedies))
+        kept = feasible(floor, seconds)
+        remedies = remedies_for(settings, fault, seconds) if seconds is not None and kept in REFUSED else ()
+        judged.append(Judged(fault, floor, name if seconds is not None else "", seconds, kept, remedies))
     return tuple(judged)
+
+
+def verdict(judged: Iterable[Judged]) -> Verdict:
+    """What objectives and floors amount to: fail if one is refused, unknown if one is unknown, else pass."""
+    return worst(
+        Verdict.FAIL if one.refused else Verdict.UNKNOWN if one.verdict == "unknown" else Verdict.PASS for one in judged
+    )
 
 
 def feasible(floor: Floor, objective_seconds: float | None) -> Feasible:
@@ -167,9 +177,10 @@ def remedies_for(settings: Settings, fault: Fault, objective_seconds: float) -> 
     """
     chosen: dict[Lever, float] = {}
     while (most := _most(lowered := _all_lowered(settings, chosen), fault)) > objective_seconds:
-        gains = {one: most - _most(_lowered(lowered, one, one.least), fault) for one in LEVERS if one not in chosen}
+        rest = {one: _most(_lowered(lowered, one, one.least), fault) for one in LEVERS if one not in chosen}
+        gains = {one: most - left for one, left in rest.items() if left < most}
         lever = max(gains, key=lambda one: gains[one], default=None)
-        if lever is None or not gains[lever] > 0:
+        if lever is None:
             return ()
         chosen[lever] = _needed(lowered, fault, lever, objective_seconds)
     for lever in list(chosen):
