@@ -87,11 +87,12 @@ def floors_of(settings: Settings) -> Mapping[Fault, Floor]:
         ),
         Fault.BROKER_KILLED: (_fenced(settings), _elected(), _told(settings), idle("rejoin and assign")),
         Fault.COORDINATOR_KILLED: (_fenced(settings), _elected(), _coordinator(settings), idle("rejoin and assign")),
+        # It may coordinate the group as well, and without a coordinator for a session its members begin anew.
         Fault.CONTROLLER_KILLED: (
             _fenced(settings, anew=True),
             _new_controller(settings, certain=True),
-            _told(settings),
-            idle("rejoin and assign"),
+            _coordinator(settings),
+            _assign(settings),
         ),
         Fault.BROKER_ISOLATED: (
             _fenced(settings),
