@@ -1,7 +1,7 @@
 """The flags that a cluster's controller manager runs with; no API tells them.
 
 kubeadm, kind and minikube run it as a pod, whose command line the API server has. Where it is a process of this
-machine, as with the embedded cluster, it is the one whose own kubeconfig lies beside the cluster's.
+machine, as with the embedded cluster, it is the one that hands out the certificate by which we know the cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psutil
 from assay.errors import AssayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from assay.platform import Platform
 
@@ -31,11 +31,15 @@ def flags(platform: Platform) -> dict[str, str]:
     for pod in found:
         container = pod.spec.containers[0]
         return parsed([*(container.command or ()), *(container.args or ())])
-    beside = platform.kubeconfig.resolve().parent
-    for process in psutil.process_iter(["cmdline"]):
+    authority = _content(Path(str(platform.core.api_client.configuration.ssl_ca_cert)))
+    for process in psutil.process_iter(["pid", "cmdline"]):
         words = process.info["cmdline"] or []
-        if _runs(words, beside):
-            return parsed(words)
+        if any(Path(word).name == _NAME for word in words[:2]):
+            given = parsed(words)
+            # As the process itself sees its files: it may have a mount namespace of its own.
+            known = _content(Path(f"/proc/{process.info['pid']}/root{given.get('root-ca-file')}"))
+            if authority is not None and known == authority:
+                return given
     raise AssayError(
         f"The controller manager of {platform.context!r} is no pod of kube-system and no process of this machine, so "
         "its flags can't be read."
@@ -48,9 +52,9 @@ def parsed(words: Iterable[str]) -> dict[str, str]:
     return {name: value if equals else "true" for name, equals, value in pairs}
 
 
-def _runs(words: Sequence[str], beside: Path) -> bool:
-    """Whether a command line is of a controller manager whose kubeconfig lies below `beside`."""
-    if not any(Path(word).name == _NAME for word in words[:2]):
-        return False
-    own = parsed(words).get("kubeconfig")
-    return own is not None and Path(own).is_relative_to(beside)
+def _content(certificate: Path) -> bytes | None:
+    """What stands in a file; None if it can't be read."""
+    try:
+        return certificate.read_bytes().strip()
+    except OSError:
+        return None

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from assay import run as runs
 from assay import settings, stages
+from assay.cli import cli
 from assay.manifest import Objectives, Plan
 from assay.platform import ANALYTICS, GROUP, PARTITIONS, TOPIC, Platform
 from assay.progress import Phases
@@ -21,6 +23,7 @@ from assay.recovery.feasibility import judge
 from assay.recovery.floors import Fault
 from assay.recovery.reading import settings_of
 from assay.recovery.table import floors_table, remarks
+from assay.verdict import Verdict
 
 from .conftest import until
 
@@ -107,8 +110,12 @@ def test_the_platform_as_shipped_can_keep_every_objective(platform: Platform, tm
 
 def test_defaults_are_refused_with_what_to_change(platform: Platform) -> None:
     """A killed consumer, an isolated broker and a lost node: each by its setting, from the value that was found."""
+    options = ["--cluster", "existing", "--kubeconfig", str(platform.kubeconfig), "--context", platform.context]
     with consumers_with_defaults(platform):
         _, judged = stages.check_recovery(platform, PLAN, Objectives(), Phases(Console(quiet=True)))
+        answer = CliRunner().invoke(cli, ["preflight", *options], standalone_mode=False)
+    assert answer.return_value == Verdict.FAIL, answer.output
+    assert "change consumers: ANALYTICS_SESSION_TIMEOUT_MS" in answer.output.replace("\n", " ")
     by_fault = told(judged)
     for fault, verdict, setting in (
         (Fault.CONSUMER_KILLED_CLASSIC, "impossible", "consumers: ANALYTICS_SESSION_TIMEOUT_MS from 45000 ms to"),

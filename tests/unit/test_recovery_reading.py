@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -173,30 +174,33 @@ def test_times_as_kubernetes_writes_them(text: str, seconds: float | None) -> No
     assert duration(text) == seconds
 
 
-def platform(kubeconfig: Path, pods: list[Any]) -> Any:
-    """A cluster whose kube-system has these pods."""
+def platform(certificate: Path, pods: list[Any]) -> Any:
+    """A cluster that is known by this certificate, and whose kube-system has these pods."""
     answer = SimpleNamespace(items=pods)
-    core = SimpleNamespace(list_namespaced_pod=lambda _namespace, label_selector: answer if label_selector else None)
-    return SimpleNamespace(core=core, kubeconfig=kubeconfig, context="c")
+    core = SimpleNamespace(
+        list_namespaced_pod=lambda _namespace, label_selector: answer if label_selector else None,
+        api_client=SimpleNamespace(configuration=SimpleNamespace(ssl_ca_cert=str(certificate))),
+    )
+    return SimpleNamespace(core=core, context="c")
 
 
 def test_a_controller_manager_in_a_pod(tmp_path: Path) -> None:
     """As kubeadm runs it."""
     container = SimpleNamespace(command=["kube-controller-manager", "--node-monitor-grace-period=20s"], args=["--v"])
     pod = SimpleNamespace(spec=SimpleNamespace(containers=[container]))
-    flags = controller_manager.flags(platform(tmp_path / "kubeconfig", [pod]))
-    assert flags == {"node-monitor-grace-period": "20s", "v": "true"}
+    assert controller_manager.flags(platform(tmp_path, [pod])) == {"node-monitor-grace-period": "20s", "v": "true"}
 
 
 def test_a_controller_manager_of_another_cluster_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the one whose kubeconfig lies beside the cluster's own."""
-    words = [
-        ["kube-controller-manager", "--kubeconfig=/elsewhere/pki/x.kubeconfig", "--v=1"],
-        ["/bin/kube-controller-manager", f"--kubeconfig={tmp_path}/pki/x.kubeconfig", "--v=2"],
-    ]
-    found = [SimpleNamespace(info={"cmdline": one}) for one in (None, *words)]
+    """Only the one that hands out the certificate by which we know the cluster."""
+    words: list[list[str] | None] = [None]
+    for number, text in enumerate(("other", "ours")):
+        (tmp_path / text).write_text(f"{text}\n")
+        words.append(["kube-controller-manager", f"--root-ca-file={tmp_path / text}", f"--v={number}"])
+    (tmp_path / "known").write_text("ours")
+    found = [SimpleNamespace(info={"pid": os.getpid(), "cmdline": one}) for one in words]
     monkeypatch.setattr(psutil, "process_iter", lambda _names: iter(found))
-    assert controller_manager.flags(platform(tmp_path / "kubeconfig", []))["v"] == "2"
-    monkeypatch.setattr(psutil, "process_iter", lambda _names: iter(found[:2]))
-    with pytest.raises(AssayError, match="no pod of kube-system and no process of this machine"):
-        controller_manager.flags(platform(tmp_path / "kubeconfig", []))
+    assert controller_manager.flags(platform(tmp_path / "known", []))["v"] == "1"
+    for nobody in (tmp_path / "absent", tmp_path / "other" / "absent"):
+        with pytest.raises(AssayError, match="no pod of kube-system and no process of this machine"):
+            controller_manager.flags(platform(nobody, []))
