@@ -199,7 +199,7 @@ def preflight(target: Target) -> Verdict:
     OUT.print(table)
     OUT.print(floors_table(judged))
     for remark in remarks(judged):
-        OUT.print(remark, highlight=False, markup=False)
+        OUT.print(remark, highlight=False, markup=False, soft_wrap=True)
     return worst([*(Verdict(check.verdict) for check in checks), feasibility.verdict(judged)])
 
 
