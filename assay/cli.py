@@ -184,7 +184,7 @@ def preflight(target: Target) -> Verdict:
     from assay import stages  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
     from assay.recovery import feasibility  # noqa: PLC0415  # see above
-    from assay.recovery.table import floors_table, remarks  # noqa: PLC0415  # see above
+    from assay.recovery.table import show  # noqa: PLC0415  # see above
 
     platform = target.platform()
     phases = Phases(PROGRESS)
@@ -197,9 +197,7 @@ def preflight(target: Target) -> Verdict:
     for check in checks:
         table.add_row(check.name, check.verdict, check.detail)
     OUT.print(table)
-    OUT.print(floors_table(judged))
-    for remark in remarks(judged):
-        OUT.print(remark, highlight=False, markup=False, soft_wrap=True)
+    show(judged, OUT)
     return worst([*(Verdict(check.verdict) for check in checks), feasibility.verdict(judged)])
 
 

@@ -22,7 +22,7 @@ from assay.progress import Phases
 from assay.recovery.feasibility import judge
 from assay.recovery.floors import Fault
 from assay.recovery.reading import settings_of
-from assay.recovery.table import floors_table, remarks
+from assay.recovery.table import show
 from assay.verdict import Verdict
 
 from .conftest import until
@@ -53,10 +53,7 @@ def platform(deployed: EmbeddedCluster) -> Platform:
 
 def told(judged: tuple[Judged, ...]) -> Mapping[Fault, Judged]:
     """By fault; and printed, for whoever reads the log."""
-    console = Console(width=180)
-    console.print(floors_table(judged))
-    for remark in remarks(judged):
-        console.print(remark)
+    show(judged, Console())
     return {one.fault: one for one in judged}
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from assay.recovery import feasibility
 from assay.recovery.feasibility import judge
 from assay.recovery.floors import Fault, floors_of
-from assay.recovery.table import floors_table, remarks
+from assay.recovery.table import remarks, show
 from assay.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -124,9 +124,20 @@ def test_the_table_has_every_fault_and_the_remarks_every_refusal() -> None:
     """What a person sees."""
     judged = judge(defaults(node_monitor=None), OBJECTIVES)
     shown = io.StringIO()
-    Console(width=200, file=shown).print(floors_table(judged))
+    show(judged, Console(file=shown))
     text = shown.getvalue()
     assert [fault for fault in Fault if str(fault) not in text] == []
     assert "41.0-50.0" in text
     assert "impossible" in text
     assert len(remarks(judged)) == len([one for one in judged if one.refused])
+    assert [remark for remark in remarks(judged) if f"{remark}\n" not in text] == []
+
+
+def test_a_narrow_terminal_has_no_room_for_phases() -> None:
+    """The rest is whole."""
+    shown = io.StringIO()
+    show(judge(defaults(), OBJECTIVES), Console(file=shown, width=80, force_terminal=True, no_color=True))
+    text = shown.getvalue()
+    assert "catch up" not in text
+    assert "not guaranteed" in text
+    assert "…" not in text
