@@ -177,21 +177,28 @@ def teardown(target: Target) -> Verdict:
 @cli.command()
 @target_options
 def preflight(target: Target) -> Verdict:
-    """Try names, paths, policies and resources from the workloads' own pods; nothing is changed."""
+    """Try names, paths, policies and resources from the workloads' own pods; nothing is changed.
+
+    Also says which objectives of recovery the live settings can't keep, and which settings to change to what.
+    """
     from assay import stages  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
+    from assay.recovery import feasibility  # noqa: PLC0415  # see above
+    from assay.recovery.table import show  # noqa: PLC0415  # see above
 
     platform = target.platform()
     phases = Phases(PROGRESS)
     with phases.phase("preflight"):
         checks = stages.check_platform(platform, Objectives().replicas, phases)
+        _, judged = stages.check_recovery(platform, _plan(0, 0, 0), Objectives(), phases)
     table = Table()
     for heading in ("check", "verdict", "detail"):
         table.add_column(heading)
     for check in checks:
         table.add_row(check.name, check.verdict, check.detail)
     OUT.print(table)
-    return worst(Verdict(check.verdict) for check in checks)
+    show(judged, OUT)
+    return worst([*(Verdict(check.verdict) for check in checks), feasibility.verdict(judged)])
 
 
 @cli.command()

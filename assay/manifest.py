@@ -17,7 +17,7 @@ from assay.errors import AssayError
 from assay.ledger import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
 MANIFEST: Final = "manifest.json"
@@ -27,6 +27,15 @@ EXPERIMENTS: Final = "experiments"
 DERIVED: Final = frozenset(
     {MANIFEST, "manifest.draft", "verdict.json", "verdict.json.draft", "report.html", "junit.xml", "findings"}
 )
+
+
+#: The platform's stated objectives of recovery, in seconds by class of fault (docs/recovery.md).
+RECOVERY_SECONDS: Final[Mapping[str, float]] = {
+    "pod crash": 30.0,
+    "broker failure": 60.0,
+    "network partition": 60.0,
+    "node loss": 60.0,
+}
 
 
 class _Part(BaseModel):
@@ -45,7 +54,8 @@ class Objectives(_Part):
         etl_records_per_second: The ETL's produce stage.
         replicas: Consumers that are ready and hold a partition.
         sink_repeats: Rows of the sink that may repeat an offset; None: any number, for delivery at least once.
-        recovery_seconds: By a fault's name or kind, how soon after its bite full service has to be back.
+        recovery_seconds: How long recovery may take, by class of fault, or by one fault's own name or kind; what is not
+            named is not judged.
     """
 
     throughput_per_second: float = 7000.0
@@ -56,17 +66,17 @@ class Objectives(_Part):
     etl_records_per_second: float = 7153.0
     replicas: int = 3
     sink_repeats: int | None = 0
-    recovery_seconds: dict[str, float] = Field(default_factory=dict)
+    recovery_seconds: dict[str, float] = Field(default_factory=lambda: dict(RECOVERY_SECONDS))
 
     def recovery_of(self, fault: str, kind: str) -> float | None:
         """The objective for a fault by its name, or else by its kind; None: none is set."""
         return self.recovery_seconds.get(fault, self.recovery_seconds.get(kind))
 
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
-        """Names and plain values, as a table shows them."""
+        """Names and plain values, as a table shows them: each class of fault is one of its own."""
         for name, value in super().__iter__():
             if name == "recovery_seconds":
-                yield from ((f"recovery_seconds {fault}", seconds) for fault, seconds in value.items())
+                yield from ((f"recovery seconds after {fault}", seconds) for fault, seconds in value.items())
             else:
                 yield name, value
 
@@ -160,6 +170,28 @@ class Check(_Part):
     detail: str
 
 
+class Feasibility(_Part):
+    """What the pre-flight said of one kind of fault and the objective of recovery that it falls under.
+
+    Attributes:
+        fault: The kind of fault, as `assay.recovery.floors` names it.
+        objective: The objective's name; empty where there is none.
+        objective_seconds: The objective.
+        least_seconds: No recovery is faster with the settings found; None: unknown.
+        most_seconds: How long the settings may take; None: unknown.
+        verdict: `possible`, `not guaranteed`, `impossible`, `unknown`, `not in use` or `no objective`.
+        detail: The same in a sentence, with the settings to change.
+    """
+
+    fault: str
+    objective: str
+    objective_seconds: float | None
+    least_seconds: float | None
+    most_seconds: float | None
+    verdict: str
+    detail: str
+
+
 class File(_Part):
     """One file of evidence."""
 
@@ -173,6 +205,7 @@ class Manifest(_Part):
     Attributes:
         versions: Of libraries, Python, the kernel, Kafka, Kubernetes and so on.
         settings: The few that decide loss and recovery, read live; all of them are in `settings.json`.
+        feasibility: What the pre-flight said of the objectives of recovery.
         dead_letters_from: By partition of the topic of dead letters, its end offset when the load began.
         other_runs: Runs whose records may stand in the topic.
         experiments: The experiments that belong to the run, each with its own evidence's seal; empty: it has none.
@@ -194,6 +227,7 @@ class Manifest(_Part):
     dead_letters_from: dict[int, int] = Field(default_factory=dict)
     replicas: tuple[Replica, ...] = ()
     preflight: tuple[Check, ...] = ()
+    feasibility: tuple[Feasibility, ...] = ()
     etl: EtlRun | None = None
     other_runs: tuple[str, ...] = ()
     drained: bool = False
@@ -214,8 +248,12 @@ class Manifest(_Part):
 
 
 def seal_of(manifest: Manifest) -> str:
-    """SHA-256 (hexadecimal) over everything that a manifest says but this: noted elsewhere, it vouches for the run."""
-    text = json.dumps(manifest.model_dump(mode="json", exclude={"seal"}), sort_keys=True, separators=(",", ":"))
+    """SHA-256 (hexadecimal) over everything that a manifest says but this: noted elsewhere, it vouches for the run.
+
+    Fields that were never set do not count: a manifest of an earlier release does not say what that did not know.
+    """
+    said = manifest.model_dump(mode="json", exclude={"seal"}, exclude_unset=True)
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -58,7 +58,8 @@ class Run:
             with contextlib.suppress(AssayError):
                 sealed.seal(stream)
         self.note(files=manifest.digests(self.folder), seal="")
-        self.note(seal=manifest.seal_of(self.manifest))
+        written = manifest.read(self.folder)  # as it will be read: every field is set
+        self.note(seal=manifest.seal_of(written))
 
 
 def default() -> Path:

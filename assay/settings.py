@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 from kubernetes import client
 
-from assay import pods
+from assay import controller_manager, pods
 from assay.errors import AssayError
 from assay.kafka import clients, overrides, reader
 from assay.platform import reason
+from assay.recovery.document import agreed, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from assay.kafka.admin import Admin
     from assay.manifest import Plan
@@ -82,7 +83,7 @@ def versions(document: Mapping[str, Any]) -> dict[str, str]:
     nodes = document["kubernetes"]["nodes"]
     found = {"Kafka": document["kafka"]["version"], "Kubernetes": document["kubernetes"]["version"]}
     if "unknown" not in nodes:
-        found["Kubernetes nodes"] = _agreed({name: node["kubeletVersion"] for name, node in nodes.items()})
+        found["Kubernetes nodes"] = agreed({name: node["kubeletVersion"] for name, node in nodes.items()})
     known = {name: version for name, version in found.items() if isinstance(version, str) and version}
     return known | {"librdkafka": clients.library()}
 
@@ -100,10 +101,10 @@ def decisive(document: Mapping[str, Any], plan: Plan) -> dict[str, str]:
     found["topic replication.factor"] = str(min(copies)) if copies else None
     brokers = {name: broker["settings"] for name, broker in kafka["brokers"].items() if name != "unknown"}
     for name in _BROKER_SETTINGS:
-        found[f"broker {name}"] = _agreed({who: broker[name] for who, broker in brokers.items() if name in broker})
+        found[f"broker {name}"] = agreed({who: broker[name] for who, broker in brokers.items() if name in broker})
     group = kafka.get("group", {})
     found["group protocol"] = group.get("protocol")
-    settings = {**group.get("settings", {}), **_environment(document["kubernetes"], "analytics")}
+    settings = {**group.get("settings", {}), **environment(document["kubernetes"], "analytics")}
     for name, where in _GROUP_SETTINGS.get(group.get("protocol", ""), {}).items():
         milliseconds = settings.get(where)
         found[f"group {name}"] = f"{milliseconds} ms" if milliseconds else None
@@ -240,38 +241,22 @@ def _kubernetes(platform: Platform) -> dict[str, Any]:
     return {
         "version": _told(platform.check),
         "nodes": nodes,
+        "leases": _told(partial(_leases, platform)),
+        "controllerManager": _told(partial(controller_manager.flags, platform)),
         "pods": facts,
         "configMaps": {name: _told(partial(_config_map, platform, name)) for name in sorted(names)},
     }
 
 
+def _leases(platform: Platform) -> dict[str, int]:
+    """The length of each node's lease, in seconds."""
+    found = client.CoordinationV1Api(platform.core.api_client).list_namespaced_lease("kube-node-lease").items
+    return {one.metadata.name: one.spec.lease_duration_seconds for one in found}
+
+
 def _config_map(platform: Platform, name: str) -> dict[str, str]:
     data = platform.core.read_namespaced_config_map(name, platform.namespace).data or {}
     return {key: NOT_SHOWN if _SECRET.search(key) else str(value) for key, value in data.items()}
-
-
-def _environment(kubernetes: Mapping[str, Any], component: str) -> dict[str, str]:
-    """The variables of a component's containers: literal ones, and those of ConfigMaps as a whole."""
-    found: dict[str, str] = {}
-    for pod in kubernetes["pods"].values():
-        if isinstance(pod, dict) and pod["component"] == component:
-            for container in pod["containers"].values():
-                for source in container["envFrom"]:
-                    found |= kubernetes["configMaps"].get(source.removeprefix("ConfigMap "), {})
-                found |= container["env"]
-    return found
-
-
-def _agreed(values: Mapping[str, str]) -> str:
-    """The one value that all have, or each with whose it is; empty if there is none."""
-    different = sorted(set(values.values()))
-    if len(different) <= 1:
-        return "".join(different)
-    return ", ".join(f"{value} ({', '.join(_whose(values, value))})" for value in different)
-
-
-def _whose(values: Mapping[str, str], value: str) -> Iterable[str]:
-    return sorted(name for name, given in values.items() if given == value)
 
 
 def _told(ask: Callable[[], Any]) -> Any:

@@ -14,16 +14,18 @@ from assay.errors import AssayError
 from assay.kafka import dead_letters, lag, reader
 from assay.kafka.admin import Admin
 from assay.load import await_end, run_load
-from assay.manifest import Partition, Replica
+from assay.manifest import Feasibility, Partition, Replica
 from assay.platform import DEAD_LETTERS, ETL, GROUP, REJECTS, TOPIC
+from assay.recovery import feasibility, reading
 from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assay.manifest import Check
+    from assay.manifest import Check, Objectives, Plan
     from assay.platform import Platform
     from assay.progress import Phases
+    from assay.recovery.feasibility import Judged
     from assay.run import Run
 
 ETL_SECONDS: Final = 600.0
@@ -47,6 +49,36 @@ def check_platform(platform: Platform, replicas: int, phases: Phases) -> tuple[C
             *preflight.judge_paths(expected, answers.result()),
             topic.result(),
         )
+
+
+def check_recovery(
+    platform: Platform, plan: Plan, objectives: Objectives, phases: Phases
+) -> tuple[dict[str, Any], tuple[Judged, ...]]:
+    """The live settings, and what of the objectives of recovery they allow; see `assay.recovery`."""
+    phases.tell("reading the settings that decide recovery")
+    document = settings.read(platform, Admin(platform.bootstrap()), plan)
+    return document, feasibility.judge(reading.settings_of(document), objectives.recovery_seconds)
+
+
+def note_recovery(platform: Platform, run: Run, phases: Phases) -> tuple[Judged, ...]:
+    """The same for a run: what was read goes into its folder, and what follows from it into its manifest."""
+    document, judged = check_recovery(platform, run.manifest.plan, run.manifest.objectives, phases)
+    (run.folder / settings.FILE).write_text(settings.text(document))
+    run.note(
+        feasibility=tuple(
+            Feasibility(
+                fault=str(one.fault),
+                objective=one.objective,
+                objective_seconds=one.objective_seconds,
+                least_seconds=one.floor.least_seconds,
+                most_seconds=one.floor.most_seconds,
+                verdict=one.verdict,
+                detail=str(one),
+            )
+            for one in judged
+        )
+    )
+    return judged
 
 
 def run_etl(platform: Platform, run: Run, phases: Phases) -> None:

@@ -75,9 +75,11 @@ def record(platform: Platform, recorded: Run, phases: Phases) -> None:
     with phases.phase("preflight"):
         checks = stages.check_platform(platform, recorded.manifest.objectives.replicas, phases)
         recorded.note(preflight=checks)
-    failed = [check for check in checks if check.verdict == "fail"]
+        judged = stages.note_recovery(platform, recorded, phases)
+    failed = [check.detail for check in checks if check.verdict == "fail"]
+    failed += [str(one).rstrip(".") for one in judged if one.refused]
     if failed:
-        raise AssayError("The pre-flight failed, so no load was sent: " + "; ".join(check.detail for check in failed))
+        raise AssayError(f"The pre-flight failed, so no load was sent: {'; '.join(failed)}.")
     with phases.phase("etl"):
         stages.run_etl(platform, recorded, phases)
     with recording(platform, recorded, "run"):

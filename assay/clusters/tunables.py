@@ -16,7 +16,9 @@ NODE_MONITOR_SECONDS = 2
 """How often the controller manager looks at nodes (`--node-monitor-period`, default 5)."""
 
 NODE_GRACE_SECONDS = 20
-"""Silence after which a node is NotReady (`--node-monitor-grace-period`, default 50); at least twice the renewal."""
+"""Silence after which a node is NotReady (`--node-monitor-grace-period`, default 50): four renewals of its lease.
+
+Less would take a node for lost whose API server was merely busy."""
 
 DEFAULT_TOLERATION_SECONDS = 300
 """How long pods stay bound to a NotReady node unless they say otherwise (API server, Kubernetes' default)."""

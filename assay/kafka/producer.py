@@ -44,7 +44,8 @@ SETTINGS: Final[Mapping[str, str | int]] = {
     "message.timeout.ms": 120_000,
     "request.timeout.ms": 6000,
     "retry.backoff.ms": 100,
-    "retry.backoff.max.ms": 1000,
+    # Also the longest pause between questions for a new leader (default 1,000).
+    "retry.backoff.max.ms": 500,
     # Few full batches cost sender and brokers less than many small ones; beyond 20 ms little more is won, and the wait
     # is all latency. `benchmarks/kafka.py` measures both.
     "linger.ms": 20,

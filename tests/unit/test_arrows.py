@@ -90,7 +90,7 @@ def test_a_library_has_one_room(library: str, rooms: tuple[str, ...]) -> None:
     assert offenders("workloads", library, excepted=("workloads",) if library == "confluent_kafka" else ()) == []
 
 
-@pytest.mark.parametrize("part", ["assay.checks", "assay.judge", "assay.evidence", "assay.report"])
+@pytest.mark.parametrize("part", ["assay.checks", "assay.judge", "assay.evidence", "assay.report", "assay.recovery"])
 @pytest.mark.parametrize(
     "edge",
     [
@@ -126,6 +126,9 @@ def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
         ("assay.judge", "assay.report"),
         ("assay.kafka", "assay.checks"),
         ("assay.clusters", "assay.checks"),
+        ("assay.recovery", "assay.checks"),
+        ("assay.recovery", "assay.settings"),
+        ("assay.recovery", "assay.manifest"),
         ("assay.clusters", "assay.chaos"),
         ("assay.kafka", "assay.chaos"),
         ("assay.platform", "assay.chaos"),

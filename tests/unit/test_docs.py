@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recovery_settings import defaults, tuned
+
 from assay.checks import CHECKS, rule
 from assay.cli import cli
+from assay.manifest import RECOVERY_SECONDS
+from assay.recovery.floors import Fault, floors_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,3 +25,19 @@ def test_every_command_stands_in_the_readme() -> None:
     """A newcomer finds each command of `assay` in the README."""
     text = (ROOT / "README.md").read_text()
     assert [name for name in cli.commands if f"assay {name}" not in text] == []
+
+
+def test_every_floor_stands_in_the_documents() -> None:
+    """docs/recovery.md has each fault's floor with defaults and as shipped, as the formulas give them."""
+    text = (ROOT / "docs" / "recovery.md").read_text()
+    for fault in Fault:
+        protocol = "CONSUMER" if fault == Fault.CONSUMER_KILLED else "CLASSIC"
+        floors = [floors_of(settings(protocol))[fault] for settings in (defaults, tuned)]
+        spans = " | ".join(f"{floor.least_seconds:.1f} to {floor.most_seconds:.1f}" for floor in floors)
+        assert f"| {fault} | {spans} |" in text
+
+
+def test_every_objective_of_recovery_stands_in_the_documents() -> None:
+    """As it is used."""
+    text = (ROOT / "docs" / "recovery.md").read_text()
+    assert [name for name, seconds in RECOVERY_SECONDS.items() if f"| {name} | {seconds:g} s |" not in text] == []

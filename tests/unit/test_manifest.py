@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -79,3 +80,22 @@ def test_what_is_no_manifest(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(AssayError, match=r"manifest\.json"):
         manifest.read(tmp_path)
+
+
+def test_evidence_of_an_earlier_release_keeps_its_seal(tmp_path: Path) -> None:
+    """What that release did not know is read as by default, and does not count under its seal."""
+    document = Manifest.model_validate(Run().manifest).model_dump(mode="json")
+    del document["feasibility"], document["objectives"]["recovery_seconds"], document["seal"]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    sealed = document | {"seal": hashlib.sha256(text.encode()).hexdigest()}
+    (tmp_path / "manifest.json").write_text(json.dumps(sealed))
+    found = manifest.read(tmp_path)
+    assert manifest.seal_of(found) == found.seal
+    assert (found.feasibility, found.objectives.recovery_seconds) == ((), manifest.RECOVERY_SECONDS)
+
+
+def test_objectives_are_a_table_of_plain_values() -> None:
+    """Each class of fault has a line of its own."""
+    table = dict(manifest.Objectives(recovery_seconds={"pod crash": 30.0}))
+    assert table["recovery seconds after pod crash"] == 30
+    assert "recovery_seconds" not in table
