@@ -33,7 +33,7 @@ class Fault(Protocol):
 
     Attributes:
         kind: What is done.
-        target: To whom.
+        target: To whom; its text is what ledgers call it, such as `pod/kafka-1`.
     """
 
     @property
@@ -41,7 +41,7 @@ class Fault(Protocol):
         """What is done."""
 
     @property
-    def target(self) -> Target:
+    def target(self) -> object:
         """To whom."""
 
     def inject(self, name: str, seconds: float) -> None:
