@@ -1,0 +1,218 @@
+"""Strictness for Chaos Toolkit, as a control that every experiment of ours names.
+
+By itself Chaos Toolkit ends with success where an action raised, where the steady state was missing from the beginning, and
+where a probe of the method saw what it must not see; and a run that is interrupted leaves its faults in place. With this
+control:
+
+- nothing is touched unless context and namespace consent and no other experiment runs;
+- an action or probe that fails, or misses its tolerance, ends the method there;
+- rollbacks are played however it ends, and what they left is healed after them;
+- whatever was amiss makes the run fail, and so the exit code of `chaos run`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from chaoslib.exceptions import InterruptExecution
+from chaoslib.hypothesis import within_tolerance
+from chaoslib.run import RunEventHandler
+from chaoslib.types import Dry
+
+from assay.chaos import actions, session
+from assay.errors import AssayError, UsageError
+
+if TYPE_CHECKING:
+    from chaoslib.run import EventHandlerRegistry
+
+__all__ = [
+    "after_activity_control",
+    "after_experiment_control",
+    "before_activity_control",
+    "before_experiment_control",
+    "cleanup_control",
+    "configure_control",
+]
+_LOGGER: Final = logging.getLogger("chaostoolkit")
+#: What Chaos Toolkit's `--dry` may be: with `probes` it would do the harm and skip what watches it.
+_DRY: Final = (None, Dry.ACTIONS, Dry.ACTIVITIES, Dry.PAUSE)
+
+
+_CLASSES: Final = re.compile(r"^(?:[\w.]*(?:Error|Failed|Exception|Execution)\w*: )+")
+
+
+class _Strict(RunEventHandler):
+    """Hears of what controls are not told: the settings before they are used, and a Ctrl-C."""
+
+    def running(
+        self,
+        experiment: dict[str, Any],  # noqa: ARG002  # Chaos Toolkit's interface
+        journal: dict[str, Any],  # noqa: ARG002  # likewise
+        configuration: Any,  # noqa: ARG002  # likewise
+        secrets: Any,  # noqa: ARG002  # likewise
+        schedule: Any,  # noqa: ARG002  # likewise
+        settings: dict[str, Any],
+    ) -> None:
+        """Rollbacks are always played, whatever was asked for."""
+        rollbacks = settings.setdefault("runtime", {}).setdefault("rollbacks", {})
+        if rollbacks.get("strategy") != "always":
+            _LOGGER.warning("Rollbacks are always played: the strategy %r would leave faults.", rollbacks.get("strategy"))
+        rollbacks["strategy"] = "always"
+
+    def signal_exit(self) -> None:
+        """Whoever presses Ctrl-C does not want to wait for a drain."""
+        _amiss.append("The experiment was interrupted.")
+        _fail(_amiss[-1], hurried=True)
+
+    def interrupted(self, experiment: dict[str, Any], journal: dict[str, Any]) -> None:  # noqa: ARG002  # see above
+        """Also by SIGTERM, of which controls hear nothing."""
+        if not (_amiss or _deviated):
+            self.signal_exit()
+
+
+#: What was amiss in the experiment that runs, in sentences, and whether the system itself was.
+_amiss: list[str] = []
+_deviated: list[str] = []
+
+
+def configure_control(event_registry: EventHandlerRegistry) -> None:
+    """Before anything: listen."""
+    _amiss.clear()
+    _deviated.clear()
+    event_registry.register(_Strict())
+
+
+def before_experiment_control(context: dict[str, Any]) -> None:
+    """Ask for consent and take the lease; where either is refused, nothing is touched, by rollbacks neither.
+
+    Raises:
+        InterruptExecution: It is refused.
+    """
+    dry = context.get("dry")
+    try:
+        if dry not in _DRY:
+            raise UsageError(f"--dry {dry.value} would do the harm unwatched: give --dry actions or --dry activities.")
+        experiment = session.current(dry=dry in (Dry.ACTIONS, Dry.ACTIVITIES))
+    except Exception as error:  # noqa: BLE001  # whatever it is, an experiment that was not let in does nothing
+        _skip(context, "steady-state-hypothesis", "method", "rollbacks")
+        _amiss.append(str(error))
+        raise InterruptExecution(str(error)) from None
+    if experiment.environment.dry_run:
+        _skip(context, "method", "rollbacks")
+
+
+def before_activity_control(context: dict[str, Any]) -> None:
+    """In a dry run, say what would be hit."""
+    experiment = session.opened()
+    provider = context.get("provider", {})
+    if experiment is None or not experiment.environment.dry_run or provider.get("module") != actions.__name__:
+        return
+    try:
+        hit = actions.would_hit(str(provider.get("func")), provider.get("arguments", {}))
+    except AssayError as error:
+        _LOGGER.warning("Dry run: %s would be refused: %s", context["name"], error)
+    else:
+        if hit:
+            _LOGGER.info("Dry run: %s would hit %s", context["name"], hit)
+
+
+def after_activity_control(
+    context: dict[str, Any],
+    state: dict[str, Any] | None,
+    experiment: dict[str, Any],
+    configuration: dict[str, Any],
+    secrets: dict[str, Any],
+) -> None:
+    """End the method where an activity failed, or missed its tolerance; rollbacks go on.
+
+    Raises:
+        InterruptExecution: It did.
+    """
+    in_method = any(context is one for one in experiment.get("method", ()))
+    in_rollbacks = any(context is one for one in experiment.get("rollbacks", ()))
+    if state is None or not (in_method or in_rollbacks):
+        return  # the hypothesis is Chaos Toolkit's own affair
+    sentence = None
+    if state["status"] != "succeeded":
+        sentence = _sentence(state)
+        _amiss.append(sentence)
+    elif "tolerance" in context and "dry" not in context and not within_tolerance(
+        context["tolerance"], state["output"], configuration=configuration, secrets=secrets
+    ):
+        sentence = f"{context['name']} is {state['output']}, and should be {context['tolerance']}."
+        _deviated.append(sentence)
+    if sentence is not None:
+        _fail(sentence)
+        if in_method:
+            raise InterruptExecution(sentence)
+
+
+def after_experiment_control(context: dict[str, Any], state: dict[str, Any]) -> None:
+    """Make the run fail for whatever was amiss: what a journal says decides the exit code of `chaos run`.
+
+    The journal's `assay` says why, and where the evidence is.
+    """
+    before = (state.get("steady_states") or {}).get("before")
+    if before is not None and not before["steady_state_met"]:
+        missed = before["probes"][-1]
+        _amiss.append(
+            f"The steady state was not there to begin with: {missed['activity']['name']} was {missed['output']}."
+        )
+    if _amiss and state["status"] == "completed":
+        state["status"] = "failed"
+    if _deviated:
+        state["deviated"] = True
+    experiment = session.opened()
+    state["assay"] = {
+        "amiss": [*_amiss, *_deviated],
+        "run_folder": str(experiment.run.folder) if experiment is not None and experiment.run is not None else None,
+    }
+    for sentence in [*_amiss, *_deviated]:
+        _LOGGER.error(sentence)
+    _unmark(context, state)
+
+
+def cleanup_control() -> None:
+    """After everything: what the rollbacks left is healed and ended here."""
+    try:
+        session.close()
+    except AssayError as error:
+        _LOGGER.error("%s", error)  # noqa: TRY400  # a sentence, no crash
+
+
+def _fail(sentence: str, *, hurried: bool = False) -> None:
+    experiment = session.opened()
+    if experiment is not None:
+        experiment.failed = experiment.failed or sentence
+        experiment.hurried = experiment.hurried or hurried
+
+
+def _skip(experiment: dict[str, Any], *parts: str) -> None:
+    """Have Chaos Toolkit pass over these parts."""
+    for activity in _activities(experiment, *parts):
+        activity["dry"] = Dry.ACTIVITIES
+
+
+def _unmark(experiment: dict[str, Any], journal: dict[str, Any]) -> None:
+    """Take the marks away again: a journal with them can't be written as JSON."""
+    for activity in _activities(experiment, "steady-state-hypothesis", "method", "rollbacks"):
+        activity.pop("dry", None)
+    for run in [*journal.get("run", ()), *journal.get("rollbacks", ())]:
+        run["activity"].pop("dry", None)
+
+
+def _activities(experiment: dict[str, Any], *parts: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for part in parts:
+        value = experiment.get(part) or []
+        found += value.get("probes", []) if isinstance(value, dict) else value
+    return found
+
+
+def _sentence(state: dict[str, Any]) -> str:
+    """What an activity failed of, without the names of exceptions."""
+    lines = [line for line in state.get("exception") or [] if line.strip()]
+    said = _CLASSES.sub("", lines[-1].strip()) if lines else "it failed"
+    return said or f"{state['activity']['name']} failed"
