@@ -27,12 +27,14 @@ class Deleted:
         nodes: The cluster's nodes: that the processes are gone is seen there.
         target: The pod.
         grace_seconds: How long its processes may take to end by themselves; None: as long as the pod says.
+        chosen: How it was chosen.
     """
 
     platform: Platform
     nodes: Nodes
     target: Target
     grace_seconds: int | None = None
+    chosen: str = ""
     kind: str = "pod-delete"
     _owner: str = field(default="", init=False)
     _before: Readiness | None = field(default=None, init=False)

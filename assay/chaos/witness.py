@@ -50,6 +50,11 @@ class Witnessed:
         """To whom."""
         return self.fault.target
 
+    @property
+    def chosen(self) -> str:
+        """How it was chosen."""
+        return self.fault.chosen
+
     def inject(self, name: str, seconds: float) -> None:
         """Do it, if every witness could see it."""
         for witness in self.witnesses:
