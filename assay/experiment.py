@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from chaoslib.exceptions import ChaosException
-from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
-from chaoslib.loader import load_experiment
+from chaoslib.exceptions import ChaosException  # type: ignore[import-untyped]  # theirs
+from chaoslib.experiment import (  # type: ignore[import-untyped]  # theirs
+    ensure_experiment_is_valid,
+    run_experiment,
+)
+from chaoslib.loader import load_experiment  # type: ignore[import-untyped]  # theirs
 
 from assay.chaos import session
 from assay.chaos.environment import Environment
@@ -55,7 +58,7 @@ def run_once(
         folder: Where the evidence goes: a new or empty folder.
         seed: Of the made-up prices, and of choosing among several targets that fit.
         progress: Shows progress and keeps times.
-        allowed_contexts: Contexts that may be harmed, beside those that ASSAY_CHAOS_CONTEXTS names and our own clusters.
+        allowed_contexts: Contexts that may be harmed, beside our own and those that ASSAY_CHAOS_CONTEXTS names.
 
     Raises:
         UsageError: The file is no experiment.
@@ -75,7 +78,7 @@ def run_once(
     experiment = load(experiment_path)
     with session.configured(asked, progress):
         journal: dict[str, Any] = run_experiment(experiment, settings={})
-    status = "deviated" if journal["deviated"] else journal["status"]
+    status: Status = "deviated" if journal["deviated"] else journal["status"]
     return Ended(status, folder, " ".join(journal.get("assay", {}).get("amiss", ())))
 
 

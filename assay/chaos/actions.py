@@ -2,8 +2,8 @@
 
 For each fault of the catalogue there are `inject_...` and `heal_...`, with the fault's own arguments.
 
-Each can be asked for twice and does its work once, so that the same healing stands in the method and among the rollbacks.
-What can't be done raises one sentence; `assay.chaos.control` then ends the experiment.
+Each can be asked for twice and does its work once, so that the same healing stands in the method and among the
+rollbacks. What can't be done raises one sentence; `assay.chaos.control` then ends the experiment.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def start_load(rate: float = RATE, seconds_at_most: float = LOAD_SECONDS) -> str
 
 
 def await_steady(seconds_at_most: float = 90) -> str:
-    """Wait until service has been steady for 10 s: sends acknowledged and consumed in each partition, all replicas there."""
+    """Wait until service was steady for 10 s: each partition's sends acknowledged and consumed, all replicas there."""
     experiment, run = _loaded()
     with experiment.phases.phase("steady"):
         watch.await_steady(experiment.platform, run, float(seconds_at_most))
@@ -148,7 +148,10 @@ def would_hit(func: str, arguments: dict[str, Any]) -> str | None:
 def _injecting(name: str, entry: Entry) -> Callable[..., str]:
     """The action that injects a fault, with the fault's own arguments in its signature, for Chaos Toolkit to check."""
     parameters = [
-        *(_parameter(one.name, None if one.name == "seed" else one.default, type(one.default)) for one in entry.arguments),
+        *(
+            _parameter(one.name, None if one.name == "seed" else one.default, type(one.default))
+            for one in entry.arguments
+        ),
         _parameter(_SECONDS, LIMIT_SECONDS, float),
     ]
     signature = inspect.Signature(parameters, return_annotation=str)

@@ -74,10 +74,10 @@ def check_target(platform: Platform, target: str) -> None:
     for one in target.split("+"):
         kind, _, name = one.partition("/")
         if kind == "pod" and name:
-            found = [_ask(lambda name=name: platform.core.read_namespaced_pod(name, platform.namespace), one)]  # type: ignore[misc]  # a default binds the loop's value
+            found = [_ask(lambda name=name: platform.core.read_namespaced_pod(name, platform.namespace), one)]
         elif kind == "node" and name:
             on_it = f"spec.nodeName={name}"
-            listed = _ask(lambda on_it=on_it: platform.core.list_pod_for_all_namespaces(field_selector=on_it), one)  # type: ignore[misc]  # as above
+            listed = _ask(lambda on_it=on_it: platform.core.list_pod_for_all_namespaces(field_selector=on_it), one)
             found = [pod for pod in listed.items if pod.metadata.namespace not in _OF_THE_NODE]
         else:
             raise UsageError(f"{one!r} is neither pod/NAME nor node/NAME: nobody can consent for it.")

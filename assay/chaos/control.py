@@ -1,8 +1,8 @@
 """Strictness for Chaos Toolkit, as a control that every experiment of ours names.
 
-By itself Chaos Toolkit ends with success where an action raised, where the steady state was missing from the beginning, and
-where a probe of the method saw what it must not see; and a run that is interrupted leaves its faults in place. With this
-control:
+By itself Chaos Toolkit ends with success where an action raised, where the steady state was missing from the beginning,
+and where a probe of the method saw what it must not see; and a run that is interrupted leaves its faults in place. With
+this control:
 
 - nothing is touched unless context and namespace consent and no other experiment runs;
 - an action or probe that fails, or misses its tolerance, ends the method there;
@@ -16,10 +16,10 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from chaoslib.exceptions import InterruptExecution
-from chaoslib.hypothesis import within_tolerance
-from chaoslib.run import RunEventHandler
-from chaoslib.types import Dry
+from chaoslib.exceptions import InterruptExecution  # type: ignore[import-untyped]  # theirs
+from chaoslib.hypothesis import within_tolerance  # type: ignore[import-untyped]  # theirs
+from chaoslib.run import RunEventHandler  # type: ignore[import-untyped]  # theirs
+from chaoslib.types import Dry  # type: ignore[import-untyped]  # theirs
 
 from assay.chaos import actions, session
 from assay.errors import AssayError, UsageError
@@ -40,34 +40,29 @@ _LOGGER: Final = logging.getLogger("chaostoolkit")
 _DRY: Final = (None, Dry.ACTIONS, Dry.ACTIVITIES, Dry.PAUSE)
 
 
+INTERRUPTED: Final = "The experiment was interrupted."
 _CLASSES: Final = re.compile(r"^(?:[\w.]*(?:Error|Failed|Exception|Execution)\w*: )+")
 
 
-class _Strict(RunEventHandler):
+class _Strict(RunEventHandler):  # type: ignore[misc]  # the base has no types
     """Hears of what controls are not told: the settings before they are used, and a Ctrl-C."""
 
-    def running(
-        self,
-        experiment: dict[str, Any],  # noqa: ARG002  # Chaos Toolkit's interface
-        journal: dict[str, Any],  # noqa: ARG002  # likewise
-        configuration: Any,  # noqa: ARG002  # likewise
-        secrets: Any,  # noqa: ARG002  # likewise
-        schedule: Any,  # noqa: ARG002  # likewise
-        settings: dict[str, Any],
-    ) -> None:
-        """Rollbacks are always played, whatever was asked for."""
-        rollbacks = settings.setdefault("runtime", {}).setdefault("rollbacks", {})
+    def running(self, *told: Any) -> None:
+        """Rollbacks are always played, whatever was asked for; the settings are the last thing that is told."""
+        rollbacks = told[-1].setdefault("runtime", {}).setdefault("rollbacks", {})
         if rollbacks.get("strategy") != "always":
-            _LOGGER.warning("Rollbacks are always played: the strategy %r would leave faults.", rollbacks.get("strategy"))
+            _LOGGER.warning(
+                "Rollbacks are always played: the strategy %r would leave faults.", rollbacks.get("strategy")
+            )
         rollbacks["strategy"] = "always"
 
     def signal_exit(self) -> None:
         """Whoever presses Ctrl-C does not want to wait for a drain."""
-        _amiss.append("The experiment was interrupted.")
-        _fail(_amiss[-1], hurried=True)
+        _amiss.append(INTERRUPTED)
+        _fail(INTERRUPTED, hurried=True)
 
     def interrupted(self, experiment: dict[str, Any], journal: dict[str, Any]) -> None:  # noqa: ARG002  # see above
-        """Also by SIGTERM, of which controls hear nothing."""
+        """Also by SIGTERM between two activities; within one, Chaos Toolkit takes it for a failure of that."""
         if not (_amiss or _deviated):
             self.signal_exit()
 
@@ -90,11 +85,8 @@ def before_experiment_control(context: dict[str, Any]) -> None:
     Raises:
         InterruptExecution: It is refused.
     """
-    dry = context.get("dry")
     try:
-        if dry not in _DRY:
-            raise UsageError(f"--dry {dry.value} would do the harm unwatched: give --dry actions or --dry activities.")
-        experiment = session.current(dry=dry in (Dry.ACTIONS, Dry.ACTIVITIES))
+        experiment = _let_in(context.get("dry"))
     except Exception as error:  # noqa: BLE001  # whatever it is, an experiment that was not let in does nothing
         _skip(context, "steady-state-hypothesis", "method", "rollbacks")
         _amiss.append(str(error))
@@ -136,17 +128,20 @@ def after_activity_control(
         return  # the hypothesis is Chaos Toolkit's own affair
     sentence = None
     if state["status"] != "succeeded":
-        sentence = _sentence(state)
+        stopped = any("InterruptExecution" in line for line in state.get("exception") or ())
+        sentence = INTERRUPTED if stopped else _sentence(state)
         _amiss.append(sentence)
-    elif "tolerance" in context and "dry" not in context and not within_tolerance(
-        context["tolerance"], state["output"], configuration=configuration, secrets=secrets
+        _fail(sentence, hurried=stopped)
+    elif (
+        "tolerance" in context
+        and "dry" not in context
+        and not within_tolerance(context["tolerance"], state["output"], configuration=configuration, secrets=secrets)
     ):
         sentence = f"{context['name']} is {state['output']}, and should be {context['tolerance']}."
         _deviated.append(sentence)
-    if sentence is not None:
         _fail(sentence)
-        if in_method:
-            raise InterruptExecution(sentence)
+    if sentence is not None and in_method:
+        raise InterruptExecution(sentence)
 
 
 def after_experiment_control(context: dict[str, Any], state: dict[str, Any]) -> None:
@@ -180,6 +175,12 @@ def cleanup_control() -> None:
         session.close()
     except AssayError as error:
         _LOGGER.error("%s", error)  # noqa: TRY400  # a sentence, no crash
+
+
+def _let_in(dry: Dry | None) -> session.Session:
+    if dry not in _DRY:
+        raise UsageError(f"--dry {dry.value} would do the harm unwatched: give --dry actions or --dry activities.")
+    return session.current(dry=dry in (Dry.ACTIONS, Dry.ACTIVITIES))
 
 
 def _fail(sentence: str, *, hurried: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What an experiment is run on and how, read from the environment, since `chaos run` hands nothing else on.
 
-Everything is optional: KUBECONFIG and its current context, a new run folder and the platform's usual namespace are meant
-where nothing is said.
+Everything is optional: KUBECONFIG and its current context, a new run folder and the platform's usual namespace are
+meant where nothing is said.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from assay.platform import NAMESPACE, Platform
 
 if TYPE_CHECKING:
     from assay.clusters.cluster import Cluster
+    from assay.clusters.embedded import EmbeddedCluster
 
 _PREFIX: Final = "ASSAY_"
 
@@ -72,15 +73,19 @@ def read() -> Environment:
         raise UsageError(f"{name}={first['input']!r} can't be used: {first['msg']}.") from None
 
 
-def is_ours(cluster: Cluster) -> bool:
-    """Whether `assay up` made the cluster here, from namespaces of this machine: the same server and the same authority.
+def made_here(cluster: Cluster) -> EmbeddedCluster | None:
+    """The cluster as `assay up` made it, from namespaces of this machine; None: it did not.
 
-    A context's name alone says nothing: anybody may call theirs so.
+    It is told by its server and that one's authority: anybody may call a context so.
     """
     there = _server(cluster.kubeconfig)
-    records = [one for one in state.existing(state.root()) if one.kind == "embedded"]
-    files = [state.State(state.root() / one.name).kubeconfig for one in records]
-    return there in [_server(one) for one in files if one.is_file()]
+    for record in state.existing(state.root()):
+        path = state.State(state.root() / record.name).kubeconfig
+        if record.kind == "embedded" and path.is_file() and _server(path) == there:
+            from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # slow to import
+
+            return EmbeddedCluster(record.name)
+    return None
 
 
 def platform_on(cluster: Cluster, namespace: str) -> Platform:

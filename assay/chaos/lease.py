@@ -1,8 +1,8 @@
 """One experiment at a time in a cluster: a Lease that its holder renews, and that runs out when the holder is dead.
 
-Two faults at once explain nothing, and the second run's steady state is the first one's fault. A Lease is what Kubernetes
-elects its own leaders with (coordination.k8s.io/v1). Its times come from the holder's clock, so nobody is robbed of one
-that merely looks old: it must also stand still while it is watched (as client-go does it).
+Two faults at once explain nothing, and the second run's steady state is the first one's fault. A Lease is what
+Kubernetes elects its own leaders with (coordination.k8s.io/v1). Its times come from the holder's clock, so nobody is
+robbed of one that merely looks old: it must also stand still while it is watched (as client-go does it).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One experiment in this process: on which platform, what it has begun, and how all of it ends.
 
-Chaos Toolkit calls functions and hands nothing from one to the next, so what they share stands here: `current()` opens it
-when it is first asked for, and `close` ends it. Opening asks for consent and takes the cluster's lease, so that no action
-can do harm without these, whoever calls it.
+Chaos Toolkit calls functions and hands nothing from one to the next, so what they share stands here: `current()` opens
+it when it is first asked for, and `close` ends it. Opening asks for consent and takes the cluster's lease, so that no
+action can do harm without these, whoever calls it.
 """
 
 from __future__ import annotations
@@ -130,8 +130,9 @@ class Session:
         self.sealed = False
         self.failed: str | None = None
         self.hurried = False
-        self._ours = environment.is_ours(cluster)
-        consent.check_context(cluster.context, asked.allowed_contexts(), ours=self._ours)
+        # Any: it is what `assay.chaos.machines` asks for, and more
+        self._made_here: Any = environment.made_here(cluster)
+        consent.check_context(cluster.context, asked.allowed_contexts(), ours=self._made_here is not None)
         self.platform = environment.platform_on(cluster, asked.namespace)
         consent.check_namespace(self.platform)
         self._injections: dict[str, _Active] = {}
@@ -185,7 +186,7 @@ class Session:
         slower = min(usual.throughput_per_second, rate) if rate else usual.throughput_per_second
         objectives = usual.model_copy(update={"throughput_per_second": slower})
         if self.run is None:
-            kind = "embedded" if self._ours else "existing"
+            kind = "embedded" if self._made_here is not None else "existing"
             facts = {"kind": kind, "name": self.platform.context, "context": self.platform.context}
             self.run = runs.begin(self.folder, plan, objectives, facts)
         else:
@@ -217,12 +218,14 @@ class Session:
             arguments: What it takes; its seed is that of the experiment where none is given.
 
         Raises:
-            UsageError: There is no such fault, it does not take that, nobody has the role, or who has it does not consent.
+            UsageError: There is no such fault, it does not take that, nobody has the role, or who has it refuses.
             AssayError: Kafka or Kubernetes do not answer, or whom it is to hit does not run.
         """
         if any(one.name == _SEED for one in catalogue.entry(name).arguments):
             arguments = {_SEED: self.environment.seed, **arguments}
-        fault = catalogue.build(name, self.platform, self.nodes, Admin(self.platform.bootstrap()), **arguments)
+        admin = Admin(self.platform.bootstrap())
+        given: dict[str, Any] = dict(arguments)
+        fault = catalogue.build(name, self.platform, self.nodes, admin, machines=self._made_here, **given)
         consent.check_target(self.platform, str(fault.target))
         return fault
 
@@ -318,7 +321,7 @@ class Session:
         self._lease.acquire()
         self._stack.push(pods)
         self._stack.callback(self._lease.release)
-        self._nodes = on_this_machine if self._ours else pods
+        self._nodes = pods if self._made_here is None else on_this_machine
 
     def _end_load(self, problems: list[str]) -> None:
         """The load's end, the drain and the read-back; what can't be done is a problem, and the rest goes on."""
