@@ -6,6 +6,7 @@ reason, and the others go on.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from assay.checks.causes import traced
 from assay.checks.context import placed
 from assay.checks.examine import Failure, countable, examine, pieces
 from assay.checks.finding import counted, finding
+from assay.checks.recovery import Recovered, recoveries
 from assay.checks.survey import SHARD_ROWS
 from assay.checks.tally import Tally
 from assay.checks.timeline import Timeline
@@ -25,12 +27,13 @@ from assay.ledger import Recorded
 from assay.verdict import Finding, Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pyarrow as pa
 
     from assay.checks import Check
+    from assay.checks.recovery import Recovery
     from assay.engine import Engine
     from assay.evidence import Evidence
     from assay.manifest import Manifest
@@ -46,6 +49,7 @@ class Judgement:
         manifest: The run's manifest; None if it could not be read.
         history: What the checks saw, for plots; None if there is no manifest.
         timeline: How the load went over time (see `assay.checks.timeline`), for plots.
+        recoveries: How the service came back from each fault.
     """
 
     verdict: Verdict
@@ -53,6 +57,7 @@ class Judgement:
     manifest: Manifest | None
     history: History | None
     timeline: Tally
+    recoveries: tuple[Recovery, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -108,26 +113,30 @@ def consider(
     history = History(loaded.manifest, loaded.ledgers, shard_rows)
     if any(isinstance(ledger, Recorded) for ledger in loaded.ledgers):
         engine = Inline()  # what is in this process's memory is not handed around
-    totals, failures = _count(history, engine or Inline(), on_offenders)
     findings = [integrity]
-    for name, check in CHECKS.items():
+    checks = {name: check for name, check in CHECKS.items() if check.applies(history)}
+    totals, failures = _count(history, checks, engine or Inline(), on_offenders)
+    for name, check in checks.items():
         found = _conclude(check, totals[name], failures.get(name), history)
         if found.listing is not None:
             on_offenders(name, found.listing)
         findings.append(found)
     findings += preflight(history)
-    return Judgement(
-        worst(found.verdict for found in findings), tuple(findings), loaded.manifest, history, totals[Timeline.name]
-    )
+    verdict = worst(found.verdict for found in findings)
+    back: tuple[Recovery, ...] = ()
+    if Recovered.name in checks:
+        with suppress(Exception):  # what it dies of, the check of it has said
+            back = recoveries(history, totals[Recovered.name])
+    return Judgement(verdict, tuple(findings), loaded.manifest, history, totals[Timeline.name], back)
 
 
 def _count(
-    history: History, engine: Engine, on_offenders: Callable[[str, pa.Table], None]
+    history: History, checks: Mapping[str, Check], engine: Engine, on_offenders: Callable[[str, pa.Table], None]
 ) -> tuple[dict[str, Tally], dict[str, Failure]]:
     """Each check's sum over all pieces, and why some could not be counted."""
-    totals = dict.fromkeys([*CHECKS, Timeline.name], Tally())
+    totals = dict.fromkeys([*checks, Timeline.name], Tally())
     history.survey(engine)
-    able, lacking = countable(CHECKS.values(), history)
+    able, lacking = countable(checks.values(), history)
     failures = {name: Failure(reason, crashed=False) for name, reason in lacking.items()}
     for tallies in engine.map(partial(examine, history, able), pieces(history)):
         for name, tally in tallies.items():

@@ -43,6 +43,7 @@ class Objectives(_Part):
         etl_records_per_second: The ETL's produce stage.
         replicas: Consumers that are ready and hold a partition.
         sink_repeats: Rows of the sink that may repeat an offset; None: any number, for delivery at least once.
+        recovery_seconds: By a fault's name or kind, how soon after its bite full service has to be back.
     """
 
     throughput_per_second: float = 7000.0
@@ -53,6 +54,19 @@ class Objectives(_Part):
     etl_records_per_second: float = 7153.0
     replicas: int = 3
     sink_repeats: int | None = 0
+    recovery_seconds: dict[str, float] = Field(default_factory=dict)
+
+    def recovery_of(self, fault: str, kind: str) -> float | None:
+        """The objective for a fault by its name, or else by its kind; None: none is set."""
+        return self.recovery_seconds.get(fault, self.recovery_seconds.get(kind))
+
+    def __iter__(self) -> Generator[tuple[str, Any], None, None]:
+        """Names and plain values, as a table shows them."""
+        for name, value in super().__iter__():
+            if name == "recovery_seconds":
+                yield from ((f"recovery_seconds {fault}", seconds) for fault, seconds in value.items())
+            else:
+                yield name, value
 
 
 class Plan(_Part):
