@@ -80,7 +80,9 @@ def configure_control(event_registry: EventHandlerRegistry) -> None:
 
 
 def before_experiment_control(context: dict[str, Any]) -> None:
-    """Ask for consent and take the lease; where either is refused, nothing is touched, by rollbacks neither.
+    """Ask for consent, take the lease, and keep the experiment as evidence.
+
+    Where it is refused, nothing is touched, by rollbacks neither.
 
     Raises:
         InterruptExecution: It is refused.
@@ -91,6 +93,7 @@ def before_experiment_control(context: dict[str, Any]) -> None:
         _skip(context, "steady-state-hypothesis", "method", "rollbacks")
         _amiss.append(str(error))
         raise InterruptExecution(str(error)) from None
+    experiment.document = {name: context[name] for name in context if name != "dry"}
     if experiment.environment.dry_run:
         _skip(context, "method", "rollbacks")
 

@@ -8,6 +8,7 @@ action can do harm without these, whoever calls it.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 #: Where a run's faults stand.
 FAULTS: Final = "faults.arrows"
+#: The experiment as it was written.
+DOCUMENT: Final = "experiment.json"
+_EXTENSION: Final = "assay"
 _SEED: Final = "seed"
 #: The load must be seen to send within so many seconds.
 _START_SECONDS: Final = 60.0
@@ -111,6 +115,7 @@ class Session:
         run: The run that it is recorded as; None: nothing was recorded yet.
         load: Its load; None: it was not started yet.
         sealed: Whether the evidence is whole.
+        document: The experiment as it was written, if anybody said so: it becomes part of the evidence.
         failed: What went wrong first, in a sentence; None: nothing did.
         hurried: Whether it is to end at once: what was recorded is sealed, and nothing more is waited for.
     """
@@ -128,6 +133,7 @@ class Session:
         self.run: Run | None = None
         self.load: Load | None = None
         self.sealed = False
+        self.document: dict[str, Any] | None = None
         self.failed: str | None = None
         self.hurried = False
         # Any: it is what `assay.chaos.machines` asks for, and more
@@ -184,11 +190,14 @@ class Session:
         )
         # What a load is not asked for, it can't reach.
         slower = min(usual.throughput_per_second, rate) if rate else usual.throughput_per_second
-        objectives = usual.model_copy(update={"throughput_per_second": slower})
+        recovery = recovery_objectives(self.document or {})
+        objectives = usual.model_copy(update={"throughput_per_second": slower, "recovery_seconds": recovery})
         if self.run is None:
             kind = "embedded" if self._made_here is not None else "existing"
             facts = {"kind": kind, "name": self.platform.context, "context": self.platform.context}
             self.run = runs.begin(self.folder, plan, objectives, facts)
+            if self.document is not None:
+                (self.run.folder / DOCUMENT).write_text(json.dumps(self.document, indent=2, default=str) + "\n")
         else:
             self.run.note(plan=plan, objectives=objectives)
         return self.run
@@ -273,9 +282,10 @@ class Session:
         """
         if self.load is None:
             return
-        with self.phases.phase("finish"):
-            self.load.brake.finish()
-            self.load.join()
+        if self.load.sending:
+            with self.phases.phase("finish"):
+                self.load.brake.finish()
+                self.load.join()
         if self.load.failed:
             raise self.load.failed
 
@@ -369,6 +379,12 @@ def _noted(problems: list[str]) -> Iterator[None]:
 
 def _no_node(name: str) -> Node:
     raise AssayError(f"The node {name} is not asked for anything in a dry run.")
+
+
+def recovery_objectives(document: dict[str, Any]) -> dict[str, float]:
+    """By fault, how soon after its bite full service has to be back, as an experiment's extension says it (pure)."""
+    ours = [one for one in document.get("extensions") or () if one.get("name") == _EXTENSION]
+    return {str(one["fault"]): float(one["objective_seconds"]) for one in ours if "objective_seconds" in one}
 
 
 _open: list[Session] = []

@@ -15,8 +15,11 @@ import numpy as np
 
 from assay import ledger, stages
 from assay.checks import History, UndecidedError
+from assay.checks.examine import pieces
 from assay.checks.outage import outage_of, usual_before
-from assay.checks.service import Service, longest_gap, service_of
+from assay.checks.service import Service, acknowledgements, longest_gap, service_of
+from assay.checks.shards import SendsShard
+from assay.checks.tally import Tally
 from assay.errors import AssayError
 from assay.kafka.admin import Admin
 from assay.platform import TOPIC
@@ -37,7 +40,7 @@ COMMIT_GAP_SECONDS: Final = 3.0
 #: and no more messages that wait than come in so many seconds.
 LAG_SECONDS: Final = 3.0
 _SAMPLES: Final = ("lag", "faults")
-_SENDS: Final = ("attempts", "outcomes", *_SAMPLES)
+_ALL: Final = ("attempts", "outcomes", "events", *_SAMPLES)
 _EVERY_SECONDS: Final = 0.5
 
 
@@ -62,6 +65,19 @@ def sampled(recorded: History) -> Service:
         number: at[np.diff(lag.end[line] - lag.waiting[line]) > 0] for line, number in enumerate(lag.partitions)
     }
     return Service(acked, consumed, lag.at_ns, lag.waiting.sum(axis=0), int(at[-1]))
+
+
+def exact(recorded: History) -> Service:
+    """The service as the judge will see it.
+
+    Raises:
+        UndecidedError: Sends or lag were not recorded, or nothing was acknowledged.
+    """
+    tally = Tally()
+    for piece in pieces(recorded):
+        if piece.of_sends:
+            tally += acknowledgements(SendsShard(recorded, piece.first, piece.last))
+    return service_of(recorded, tally)
 
 
 def unsteady(service: Service, rate: float, seconds: float) -> str | None:
@@ -96,7 +112,7 @@ def unsteady(service: Service, rate: float, seconds: float) -> str | None:
 
 def unserved(run: Run) -> str | None:
     """Why full service is not back by now after each fault that bit, in a clause; None: it is."""
-    for kinds, view in ((_SAMPLES, sampled), (_SENDS, service_of)):
+    for kinds, view in ((_SAMPLES, sampled), (_ALL, exact)):
         try:
             recorded = history(run, kinds)
             service = view(recorded)
