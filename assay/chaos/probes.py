@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay import ledger, report, sealed
+from assay import ledger, sealed
 from assay.chaos import session, watch
 from assay.kafka.admin import Admin
 from assay.kafka.lag import remaining
@@ -48,10 +48,7 @@ def error_ratio() -> float:
 
 def verdict() -> str:
     """What the judge says of the run that was collected: pass, fail or unknown; the report is written beside it."""
-    experiment = session.current()
-    judgement, _ = report.judged(experiment.folder)
-    report.write(experiment.folder, judgement)
-    return judgement.verdict.value
+    return session.current().judge().value
 
 
 def _admin() -> Admin:

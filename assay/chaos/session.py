@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from kubernetes import client
 from rich.console import Console
 
+from assay import report, stages
 from assay import run as runs
-from assay import stages
 from assay.chaos import catalogue, consent, environment
 from assay.chaos.injection import Injection
 from assay.chaos.lease import HELD_SECONDS, Lease
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from assay.chaos.node import Node, Nodes
     from assay.platform import Platform
     from assay.run import Run
+    from assay.verdict import Verdict
 
 #: Where a run's faults stand.
 FAULTS: Final = "faults.arrows"
@@ -133,6 +134,7 @@ class Session:
         self.run: Run | None = None
         self.load: Load | None = None
         self.sealed = False
+        self._judged = False
         self.document: dict[str, Any] | None = None
         self.failed: str | None = None
         self.hurried = False
@@ -309,8 +311,21 @@ class Session:
         if problems:
             raise AssayError(" ".join(problems))
 
+    def judge(self) -> Verdict:
+        """The verdict on the sealed evidence; it, and the report, are written beside that.
+
+        Raises:
+            UsageError: There is no evidence yet.
+        """
+        if not self.sealed:
+            raise UsageError("There is nothing to judge yet: collect_evidence comes before.")
+        judgement, _ = report.judged(self.folder)
+        report.write(self.folder, judgement)
+        self._judged = True
+        return judgement.verdict
+
     def close(self) -> None:
-        """Heal what is left, end what still runs, and give the lease up; once more is fine."""
+        """Heal what is left, end what still runs, judge what there is, and give the lease up; once more is fine."""
         with contextlib.suppress(AssayError):
             self.heal()
         if self.load is not None and self.load.sending:
@@ -322,6 +337,8 @@ class Session:
             self._close_ledger()
             self._seal(["The experiment ended before its evidence was collected."])
         self._stack.close()
+        if self.sealed and not self._judged:
+            self.judge()
 
     def _enter(self) -> None:
         """Take the lease in its namespace. The namespace is removed only by who held the lease in it."""
