@@ -15,7 +15,7 @@ from assay.errors import AssayError, UsageError
 from assay.platform import reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from assay.platform import Platform
 
@@ -60,6 +60,29 @@ def check_namespace(platform: Platform) -> None:
         )
 
 
+def check_everybody(platform: Platform, namespaces: Collection[str]) -> None:
+    """Make sure that all pods that a foreign tool could hit consent: whom it chooses is not known before.
+
+    Args:
+        platform: Where.
+        namespaces: Those that it may choose from; none: all of the cluster, as for what it does to nodes.
+
+    Raises:
+        UsageError: One does not, or another namespace than the platform's is meant.
+        AssayError: It can't be asked.
+    """
+    others = set(namespaces) - {platform.namespace}
+    if others:
+        raise UsageError(
+            f"The namespace {min(others)} is not the one under test ({platform.namespace}): name that one."
+        )
+    if namespaces:
+        listed = _ask(lambda: platform.core.list_namespaced_pod(platform.namespace), platform.namespace)
+    else:
+        listed = _ask(platform.core.list_pod_for_all_namespaces, "every pod")
+    _check_pods([pod for pod in listed.items if pod.metadata.namespace not in _OF_THE_NODE])
+
+
 def check_target(platform: Platform, target: str) -> None:
     """Make sure that who is about to be harmed consents.
 
@@ -81,12 +104,16 @@ def check_target(platform: Platform, target: str) -> None:
             found = [pod for pod in listed.items if pod.metadata.namespace not in _OF_THE_NODE]
         else:
             raise UsageError(f"{one!r} is neither pod/NAME nor node/NAME: nobody can consent for it.")
-        refusing = [pod.metadata for pod in found if not _consents(pod.metadata.labels)]
-        if refusing:
-            raise UsageError(
-                f"The pod {refusing[0].name} in {refusing[0].namespace} does not consent to be harmed: "
-                f"label it {LABEL}={ALLOWED}, or choose another target."
-            )
+        _check_pods(found)
+
+
+def _check_pods(pods: Iterable[Any]) -> None:
+    refusing = [pod.metadata for pod in pods if not _consents(pod.metadata.labels)]
+    if refusing:
+        raise UsageError(
+            f"The pod {refusing[0].name} in {refusing[0].namespace} does not consent to be harmed: "
+            f"label it {LABEL}={ALLOWED}, or choose another target."
+        )
 
 
 def _consents(labels: dict[str, str] | None) -> bool:

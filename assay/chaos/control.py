@@ -16,16 +16,19 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from chaoslib import substitute  # type: ignore[import-untyped]  # theirs
 from chaoslib.exceptions import InterruptExecution  # type: ignore[import-untyped]  # theirs
 from chaoslib.hypothesis import within_tolerance  # type: ignore[import-untyped]  # theirs
 from chaoslib.run import RunEventHandler  # type: ignore[import-untyped]  # theirs
 from chaoslib.types import Dry  # type: ignore[import-untyped]  # theirs
 
-from assay.chaos import actions, session
+from assay.chaos import actions, consent, session
 from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
     from chaoslib.run import EventHandlerRegistry
+
+    from assay.chaos.foreign import Watching
 
 __all__ = [
     "after_activity_control",
@@ -40,6 +43,10 @@ _LOGGER: Final = logging.getLogger("chaostoolkit")
 _DRY: Final = (None, Dry.ACTIONS, Dry.ACTIVITIES, Dry.PAUSE)
 
 
+#: The extension whose actions are watched, as far as they remove pods; others of it only need consent.
+_FOREIGN: Final = "chaosk8s."
+_OF_NODES: Final = ".node."
+_REMOVING: Final = ("terminate_", "delete_", "drain_", "rollout_")
 INTERRUPTED: Final = "The experiment was interrupted."
 _CLASSES: Final = re.compile(r"^(?:[\w.]*(?:Error|Failed|Exception|Execution)\w*: )+")
 
@@ -70,12 +77,15 @@ class _Strict(RunEventHandler):  # type: ignore[misc]  # the base has no types
 #: What was amiss in the experiment that runs, in sentences, and whether the system itself was.
 _amiss: list[str] = []
 _deviated: list[str] = []
+#: What is watched beside the activity that runs.
+_watched: list[Watching] = []
 
 
 def configure_control(event_registry: EventHandlerRegistry) -> None:
     """Before anything: listen."""
     _amiss.clear()
     _deviated.clear()
+    _watched.clear()
     event_registry.register(_Strict())
 
 
@@ -98,19 +108,33 @@ def before_experiment_control(context: dict[str, Any]) -> None:
         _skip(context, "method", "rollbacks")
 
 
-def before_activity_control(context: dict[str, Any]) -> None:
-    """In a dry run, say what would be hit."""
-    experiment = session.opened()
+def before_activity_control(
+    context: dict[str, Any], experiment: dict[str, Any], configuration: dict[str, Any], secrets: dict[str, Any]
+) -> None:
+    """In a dry run, say what would be hit; and watch beside what chaosk8s is about to do.
+
+    Raises:
+        InterruptExecution: Somebody whom chaosk8s could hit does not consent.
+    """
+    here = session.opened()
     provider = context.get("provider", {})
-    if experiment is None or not experiment.environment.dry_run or provider.get("module") != actions.__name__:
+    module, func = str(provider.get("module")), str(provider.get("func"))
+    if here is None:
         return
-    try:
-        hit = actions.would_hit(str(provider.get("func")), provider.get("arguments", {}))
-    except AssayError as error:
-        _LOGGER.warning("Dry run: %s would be refused: %s", context["name"], error)
-    else:
-        if hit:
-            _LOGGER.info("Dry run: %s would hit %s", context["name"], hit)
+    if here.environment.dry_run:
+        _foretell(context["name"], module, func, provider.get("arguments", {}))
+    elif context["type"] == "action" and module.startswith(_FOREIGN) and _is_in(experiment, "method", context):
+        arguments = substitute(provider.get("arguments", {}), configuration, secrets)
+        # What it does to a node can hit any pod.
+        namespaces = frozenset[str]() if _OF_NODES in module else frozenset({str(arguments.get("ns", "default"))})
+        try:
+            consent.check_everybody(here.platform, namespaces)
+            if func.startswith(_REMOVING):
+                _watched.append(here.watch_foreign(context["name"], func))
+        except AssayError as error:
+            _amiss.append(str(error))
+            _fail(str(error))
+            raise InterruptExecution(str(error)) from None
 
 
 def after_activity_control(
@@ -125,9 +149,10 @@ def after_activity_control(
     Raises:
         InterruptExecution: It did.
     """
-    in_method = any(context is one for one in experiment.get("method", ()))
-    in_rollbacks = any(context is one for one in experiment.get("rollbacks", ()))
-    if state is None or not (in_method or in_rollbacks):
+    if _watched:
+        state = _seen(_watched.pop(), state)
+    in_method = _is_in(experiment, "method", context)
+    if state is None or not (in_method or _is_in(experiment, "rollbacks", context)):
         return  # the hypothesis is Chaos Toolkit's own affair
     sentence = None
     if state["status"] != "succeeded":
@@ -178,6 +203,33 @@ def cleanup_control() -> None:
         session.close()
     except AssayError as error:
         _LOGGER.error("%s", error)  # noqa: TRY400  # a sentence, no crash
+
+
+def _foretell(name: str, module: str, func: str, arguments: dict[str, Any]) -> None:
+    """Say whom an injection would hit now."""
+    if module != actions.__name__:
+        return
+    try:
+        hit = actions.would_hit(func, arguments)
+    except AssayError as error:
+        _LOGGER.warning("Dry run: %s would be refused: %s", name, error)
+    else:
+        if hit:
+            _LOGGER.info("Dry run: %s would hit %s", name, hit)
+
+
+def _is_in(experiment: dict[str, Any], part: str, activity: dict[str, Any]) -> bool:
+    return any(activity is one for one in experiment.get(part, ()))
+
+
+def _seen(watching: Watching, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a function of chaosk8s did, with what was seen of it: what nobody saw has failed."""
+    try:
+        watching.end()
+    except AssayError as error:
+        if state is not None and state["status"] == "succeeded":
+            state |= {"status": "failed", "exception": [str(error)]}
+    return state
 
 
 def _let_in(dry: Dry | None) -> session.Session:

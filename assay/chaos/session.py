@@ -20,7 +20,8 @@ from rich.console import Console
 
 from assay import report, stages
 from assay import run as runs
-from assay.chaos import catalogue, consent, environment
+from assay.chaos import catalogue, consent, environment, foreign
+from assay.chaos.foreign import Foreign, Watching
 from assay.chaos.injection import Injection
 from assay.chaos.lease import HELD_SECONDS, Lease
 from assay.chaos.node import on_this_machine
@@ -255,12 +256,21 @@ class Session:
             return active.target
         fault, limits = self.build(name, **arguments), catalogue.limits(name)
         self._lease.cover(seconds + HELD_SECONDS)
-        if self._ledger is None:
-            self._ledger = LedgerWriter(self.folder / FAULTS, "faults")
-        injection = Injection(fault, self._ledger, name)
-        self._injections[name] = _Active(injection, str(fault.target), limits["heal_seconds"])
-        injection.begin(seconds, limits["bite_seconds"])
+        self._injection(name, fault, limits["heal_seconds"]).begin(seconds, limits["bite_seconds"])
         return str(fault.target)
+
+    def watch_foreign(self, name: str, kind: str) -> Watching:
+        """Watch, beside whoever does it, what another extension is about to do to the platform's pods.
+
+        Args:
+            name: Of the fault in the ledger.
+            kind: What the other one calls it.
+
+        Raises:
+            AssayError: The pods can't be looked up, or the lease is lost.
+        """
+        self._lease.check()
+        return Watching(self._injection(name, Foreign(self.platform, kind), foreign.HEAL_SECONDS))
 
     def heal(self, name: str | None = None) -> None:
         """Heal a fault, or everything, and wait until that is seen; any number of times.
@@ -339,6 +349,14 @@ class Session:
         self._stack.close()
         if self.sealed and not self._judged:
             self.judge()
+
+    def _injection(self, name: str, fault: Fault, heal_seconds: float) -> Injection:
+        """An injection in this run's ledger, which will be healed at last."""
+        if self._ledger is None:
+            self._ledger = LedgerWriter(self.folder / FAULTS, "faults")
+        injection = Injection(fault, self._ledger, name)
+        self._injections[name] = _Active(injection, str(fault.target), heal_seconds)
+        return injection
 
     def _enter(self) -> None:
         """Take the lease in its namespace. The namespace is removed only by who held the lease in it."""

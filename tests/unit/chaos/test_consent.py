@@ -38,10 +38,14 @@ class Api:
                 return pod
         raise client.ApiException(status=404, reason="Not Found")
 
-    def list_pod_for_all_namespaces(self, field_selector: str) -> Any:
-        """The pods of a node."""
+    def list_namespaced_pod(self, namespace: str) -> Any:
+        """The pods of a namespace."""
+        return SimpleNamespace(items=[pod for pod in self._pods if pod.metadata.namespace == namespace])
+
+    def list_pod_for_all_namespaces(self, field_selector: str = "") -> Any:
+        """The pods of a node, or all."""
         node = field_selector.removeprefix("spec.nodeName=")
-        return SimpleNamespace(items=[pod for pod in self._pods if pod.spec.node_name == node])
+        return SimpleNamespace(items=[pod for pod in self._pods if node in ("", pod.spec.node_name)])
 
 
 def platform(labels: dict[str, str] | None, *pods: Any) -> Any:
@@ -80,6 +84,18 @@ def test_a_node_is_harmed_with_all_its_pods() -> None:
     consent.check_target(platform(YES, *ours), "node/node-1")
     with pytest.raises(UsageError, match=r"^The pod x in elsewhere does not consent"):
         consent.check_target(platform(YES, *ours), "node/node-2")
+
+
+def test_whom_a_foreign_tool_may_choose_from_consents_as_a_whole() -> None:
+    """In the platform's namespace, or, for what it does to nodes, everywhere."""
+    there = platform(YES, _pod("a", YES), _pod("x", None, "elsewhere"), _pod("coredns", None, "kube-system"))
+    consent.check_everybody(there, {"production"})
+    with pytest.raises(UsageError, match=r"^The pod x in elsewhere does not consent"):
+        consent.check_everybody(there, ())
+    with pytest.raises(UsageError, match=r"^The namespace default is not the one under test \(production\)"):
+        consent.check_everybody(there, {"default"})
+    with pytest.raises(UsageError, match=r"^The pod b in production does not consent"):
+        consent.check_everybody(platform(YES, _pod("a", YES), _pod("b", NO)), {"production"})
 
 
 @pytest.mark.parametrize("target", ["", "production", "pod/", "volume/x"])
