@@ -7,4 +7,7 @@ record: clusters, provisioning, load.
 
 from importlib.metadata import version
 
+from assay.chaos import discover
+
+__all__ = ["__version__", "discover"]
 __version__ = version("assay")

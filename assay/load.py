@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -204,6 +205,22 @@ def command(
     return words
 
 
+class Brake:
+    """Ends a load that another thread runs; safe from any thread."""
+
+    def __init__(self) -> None:
+        """Nothing is asked yet."""
+        self.asked: signal.Signals | None = None
+
+    def finish(self) -> None:
+        """Send nothing more, and learn how every send ended, as after the last message."""
+        self.asked = self.asked or signal.SIGUSR1
+
+    def stop(self) -> None:
+        """Send nothing more, and learn only what is known soon, as when interrupted."""
+        self.asked = signal.SIGTERM
+
+
 def run_load(
     plan: Plan,
     bootstrap: str,
@@ -213,7 +230,8 @@ def run_load(
     processes: int = 1,
     batch_size: int | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> None:
+    brake: Brake | None = None,
+) -> int | None:
     """Run the load of `plan`; what it did is in the ledgers that it leaves.
 
     Locust's own log stays in the folder as `locust.log`. When this is interrupted, the load is told to stop and gets
@@ -227,6 +245,10 @@ def run_load(
         processes: How many processes send (Locust's workers).
         batch_size: Messages of one intended time; None for the locustfile's default.
         on_progress: Is told how far the load is, about twice a second.
+        brake: Ends it before all is sent.
+
+    Returns:
+        After how many sends it ended because `Brake.finish` asked for it, by its own count; None: it was not asked.
 
     Raises:
         UsageError: The plan can't be carried out as it is, or the folder is in use.
@@ -235,6 +257,7 @@ def run_load(
     folder = folder.resolve()
     check_folder(folder)
     words = command(plan, bootstrap, folder, run_id, processes=processes, batch_size=batch_size)
+    brake = brake or Brake()
     errors: list[str] = []
     with (folder / LOG_NAME).open("w") as log, tempfile.TemporaryDirectory(prefix="assay-load-") as elsewhere:
         # Locust's processes inherit the open file, and with it the lock: it is held until the last of them has ended.
@@ -250,13 +273,15 @@ def run_load(
             env=_environment(),
         )
         try:
-            _follow(process, plan.messages, on_progress, errors)
+            attempted = _follow(process, plan.messages, on_progress, errors, brake)
             exit_code = process.wait()
         finally:
             _stop(process)
-    if exit_code not in (0, 1) or not any(folder.glob("attempts.*.arrows")):
+    ended = exit_code in (0, 1) or brake.asked is signal.SIGTERM
+    if not ended or not any(folder.glob("attempts.*.arrows")):
         sentence = errors[-1] if errors else f"The load ended with exit code {exit_code}: {_tail(folder / LOG_NAME)}"
         raise (UsageError if exit_code == EXIT_USAGE else AssayError)(sentence)
+    return attempted if brake.asked is signal.SIGUSR1 else None
 
 
 def await_end(folder: Path, timeout: float = END_SECONDS) -> None:
@@ -291,18 +316,32 @@ def _environment() -> dict[str, str]:
 
 
 def _follow(
-    process: subprocess.Popen[str], total: int, on_progress: Callable[[Progress], None], errors: list[str]
-) -> None:
+    process: subprocess.Popen[str],
+    total: int,
+    on_progress: Callable[[Progress], None],
+    errors: list[str],
+    brake: Brake,
+) -> int | None:
+    """Read what the load says until it says no more; returns how many sends it counted in the end."""
     latest: dict[str, Mapping[str, Any]] = {}
+    told: signal.Signals | None = None
+    attempted: int | None = None
     for line in process.stdout or ():
         event = parse_event(line)
         if event is None:
             continue
         if event["assay"] == "error":
             errors.append(event["message"])
+        elif event["assay"] == "end":
+            attempted = event["attempted"]
         elif event["assay"] == "progress":
             latest[event["producer"]] = event
             on_progress(total_progress(latest, total))
+            # Only one that sends has a handler for the signal: before, it would just die of it.
+            if brake.asked is not told:
+                told = brake.asked
+                process.send_signal(told or 0)
+    return attempted
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

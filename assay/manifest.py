@@ -206,6 +206,7 @@ class Manifest(_Part):
         versions: Of libraries, Python, the kernel, Kafka, Kubernetes and so on.
         settings: The few that decide loss and recovery, read live; all of them are in `settings.json`.
         feasibility: What the pre-flight said of the objectives of recovery.
+        ended_after: After how many sends the load was ended on purpose, by its own count; None: it was not.
         dead_letters_from: By partition of the topic of dead letters, its end offset when the load began.
         other_runs: Runs whose records may stand in the topic.
         experiments: The experiments that belong to the run, each with its own evidence's seal; empty: it has none.
@@ -224,6 +225,7 @@ class Manifest(_Part):
     plan: Plan
     objectives: Objectives = Objectives()
     partitions: tuple[Partition, ...] = ()
+    ended_after: int | None = None
     dead_letters_from: dict[int, int] = Field(default_factory=dict)
     replicas: tuple[Replica, ...] = ()
     preflight: tuple[Check, ...] = ()

@@ -71,6 +71,7 @@ class Sender:
         self._schedule = Schedule(orders.messages, orders.rate_per_second, orders.batch_size)
         self._slots: Any = None
         self._abandoned = False
+        self._finished = False
 
     @property
     def counts(self) -> Counts:
@@ -84,8 +85,12 @@ class Sender:
 
     @property
     def sent(self) -> bool:
-        """Whether nothing is left to send, because all was sent or the rest was abandoned."""
-        return self._abandoned or self.counts.attempted == self.orders.messages
+        """Whether nothing is left to send, because all was sent or the rest was given up."""
+        return self._finished or self._abandoned or self.counts.attempted == self.orders.messages
+
+    def finish_early(self) -> None:
+        """Begin no further batch: everything that was attempted is also handed over. Safe from any thread."""
+        self._finished = True
 
     def abandon(self) -> None:
         """Send nothing more; safe from any thread."""
@@ -98,14 +103,14 @@ class Sender:
         if self._slots is None:
             self._slots = self._schedule.slots(now)
         until = now + TURN_NS
-        while not self._abandoned and time.monotonic_ns() < until:
+        while not self.sent and time.monotonic_ns() < until:
             slot = next(self._slots, None)
             if slot is None:
                 break
             messages = self._prices.take(slot.count)
             if slot.due_ns is not None:
                 self._producer.serve_until(slot.due_ns)
-            if self._abandoned:
+            if self._finished or self._abandoned:
                 break
             self._producer.send_batch(messages, slot.due_ns or time.monotonic_ns())
         return self._producer.fresh()

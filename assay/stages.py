@@ -22,6 +22,7 @@ from assay.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from assay.load import Brake
     from assay.manifest import Check, Objectives, Plan
     from assay.platform import Platform
     from assay.progress import Phases
@@ -113,8 +114,11 @@ def elsewhere(platform: Platform, topic: str) -> dict[str, Any]:
     return {"topic": topic, "group": "", "partitions": len(Admin(platform.bootstrap()).topic(topic).partitions)}
 
 
-def load(platform: Platform, run: Run, phases: Phases) -> None:
-    """Note where the partitions stand, and send the plan's messages through Locust; its producers write the ledgers."""
+def load(platform: Platform, run: Run, phases: Phases, brake: Brake | None = None) -> None:
+    """Note where the partitions stand, and send the plan's messages through Locust; its producers write the ledgers.
+
+    `brake` can end the load before all is sent.
+    """
     plan = run.manifest.plan
     bootstrap = platform.bootstrap()
     admin = Admin(bootstrap)
@@ -126,13 +130,15 @@ def load(platform: Platform, run: Run, phases: Phases) -> None:
         ),
         dead_letters_from={number: high for number, (_, high) in letters.items()},
     )
-    run_load(
+    ended_after = run_load(
         plan,
         bootstrap,
         run.folder,
         run.manifest.run_id,
         on_progress=lambda progress: phases.advance(progress.ok, plan.messages, "messages acknowledged"),
+        brake=brake,
     )
+    run.note(ended_after=ended_after)
     note_ends(admin, run)
 
 

@@ -8,7 +8,8 @@ By itself, with the web UI at http://localhost:8089, or headless:
 `assay load` runs it headless. It ends by itself once all messages are sent and their ends learnt; its exit code is 0
 if every send was acknowledged, 1 if not, 254 if it was asked for something that can't be done. Each run's ledgers are
 in a folder of their own, `runs/<run id>` by default. With `--processes N`, or with a master and workers, each worker
-sends its share of the exact total; every worker needs a user (`-u`, by default as many as there are workers).
+sends its share of the exact total; every worker needs a user (`-u`, by default as many as there are workers). SIGUSR1
+ends the load before all is sent: it still learns how every send ended.
 
 Users only take turns: all of a process's sends go through one producer in one thread beside gevent's, since librdkafka
 blocks the thread that calls it. The rate is `--rate`, whatever the number of users. Locust's figures are per message:
@@ -20,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -66,7 +68,7 @@ SETTLE_SECONDS: Final = 5.0
 #: When told to stop: long enough for acknowledgements that are on their way.
 STOP_SECONDS: Final = 8.0
 PROGRESS_SECONDS: Final = 0.5
-DONE, SHARE = "assay-done", "assay-share"
+DONE, SHARE, FINISH = "assay-done", "assay-share", "assay-finish"
 
 
 @events.init_command_line_parser.add_listener
@@ -119,6 +121,7 @@ class Load:
         self.ready = Event()
         self.all_sent = Event()
         self.over = False
+        self.early = False
         self.closed = Event()
         self.deadline = 0.0
         self.prepared: tuple[LoadSettings, int, str, Path] | None = None
@@ -136,6 +139,7 @@ class Load:
             self.options.num_users, self.options.spawn_rate = users, self.options.spawn_rate or users
         if isinstance(runner, WorkerRunner):
             runner.register_message(SHARE, self.on_share, concurrent=True)
+            runner.register_message(FINISH, lambda **_: self.finish())
 
     def prepare(self) -> tuple[LoadSettings, int, str, Path]:
         """Check options, folder and topic, and only then make the folder.
@@ -176,7 +180,7 @@ class Load:
         try:
             self.ready.clear()
             self.all_sent.clear()
-            self.over = False
+            self.over = self.early = False
             prepared, self.prepared = self.prepared or self.beside(self.prepare), None
             self.begin_all(*prepared)
         except AssayError as error:
@@ -335,6 +339,7 @@ class Load:
             sum(report[key] for report in self.reports.values()) for key in ("attempted", "ok", "fail")
         )
         unknown = attempted - ok - fail
+        messages = attempted if self.early and not lost else messages
         whole = ok == messages and not lost
         self.environment.process_exit_code = 0 if whole else 1
         words = f"{ok} of {messages} messages were acknowledged"
@@ -348,6 +353,14 @@ class Load:
     def end(self) -> None:
         """Stop the run; headless, leave Locust too."""
         gevent.spawn(self.runner.quit if self.options.headless else self.runner.stop)
+
+    def finish(self) -> None:
+        """Asked to end before all is sent, and on purpose: learn how every send ended, as after the last message."""
+        self.early = True
+        if isinstance(self.runner, MasterRunner):
+            self.runner.send_message(FINISH)
+        elif self.sender is not None:
+            self.sender.finish_early()
 
     def interrupt(self) -> None:
         """Stopped from outside: send nothing more, learn what is under way, close the ledgers."""
@@ -416,3 +429,4 @@ def on_init(environment: Environment, runner: Runner, **_: Any) -> None:
     environment.events.test_start.add_listener(lambda **_: load.on_test_start())
     environment.events.test_stopping.add_listener(lambda **_: load.interrupt())
     environment.events.quitting.add_listener(lambda **_: load.interrupt())
+    gevent.signal_handler(signal.SIGUSR1, load.finish)

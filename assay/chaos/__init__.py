@@ -7,4 +7,31 @@
 - `target`: the pod and container that a fault is about;
 - `faults`: killing, pausing, and dropping packets: how each is done, seen and undone;
 - `injection`: one injection from asking to healed, in the ledger.
+
+And on top of these, what makes it an extension of Chaos Toolkit:
+
+- `consent`, `lease`: who may be harmed, and that one experiment runs at a time;
+- `environment`, `session`: what an experiment is run on, and what its actions share;
+- `watch`: whether the service is steady, and whether it is back;
+- `actions`, `probes`, `control`: what experiments name.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def discover(discover_system: bool = True) -> dict[str, Any]:  # noqa: ARG001  # Chaos Toolkit's interface
+    """What experiments can name, for `chaos discover assay`."""
+    # Imported when used: most of what uses faults needs no Chaos Toolkit.
+    from chaoslib.discovery.discover import (  # type: ignore[import-untyped]  # noqa: PLC0415  # theirs; see above
+        discover_actions,
+        discover_probes,
+        initialize_discovery_result,
+    )
+
+    from assay import __version__  # noqa: PLC0415  # see above
+
+    found: dict[str, Any] = initialize_discovery_result("assay", __version__, "kafka")
+    found["activities"] += discover_actions("assay.chaos.actions") + discover_probes("assay.chaos.probes")
+    return found

@@ -33,7 +33,8 @@ class Fault(Protocol):
 
     Attributes:
         kind: What is done.
-        target: To whom.
+        target: To whom; its text is what ledgers call it, such as `pod/kafka-1`.
+        chosen: How the target came to be chosen, such as `leader:0`; empty: it was named.
     """
 
     @property
@@ -41,8 +42,12 @@ class Fault(Protocol):
         """What is done."""
 
     @property
-    def target(self) -> Target:
+    def target(self) -> object:
         """To whom."""
+
+    @property
+    def chosen(self) -> str:
+        """How it was chosen."""
 
     def inject(self, name: str, seconds: float) -> None:
         """Do it, so that it ends by itself after `seconds`.
@@ -78,6 +83,7 @@ class Killed:
     nodes: Nodes
     target: Target
     signal: Literal["KILL", "TERM"] = "KILL"
+    chosen: str = ""
     _sent: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -115,6 +121,7 @@ class Paused:
 
     nodes: Nodes
     target: Target
+    chosen: str = ""
     kind: str = "process-pause"
 
     def inject(self, name: str, seconds: float) -> None:
@@ -164,6 +171,7 @@ class Dropped:
         through: A connection that the fault must break.
         beside: One that it must not touch, so that a dead machine is not taken for a cut.
         loss: The share of packets that is dropped; 1: all.
+        chosen: How the target was chosen.
     """
 
     nodes: Nodes
@@ -172,6 +180,7 @@ class Dropped:
     through: Probe
     beside: Probe
     loss: float = 1.0
+    chosen: str = ""
     _asked: bool = False
 
     @property

@@ -54,7 +54,8 @@ class Injection:
             UsageError: It makes no sense as asked; nothing was changed.
             AssayError: It can't be injected, or was not seen to bite in time.
         """
-        self._write("inject-asked", f"for at most {seconds:g} s")
+        chosen = f"; chosen as {self._fault.chosen}" if self._fault.chosen else ""
+        self._write("inject-asked", f"for at most {seconds:g} s{chosen}")
         self._ends = time.monotonic() + seconds
         self._to_heal = True
         with self._failing():

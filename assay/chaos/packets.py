@@ -79,8 +79,8 @@ def flows(
 
 
 def cut(flows: Collection[Flow], connection: Connection) -> bool:
-    """Whether packets of this connection, one way or both, are among the flows."""
-    return any(
+    """Whether packets of this connection, one way or both, are among the flows; the target's own loopback never is."""
+    return not ip_address(connection.peer).is_loopback and any(
         (flow.peer is None or ip_address(connection.peer) in ip_network(flow.peer))
         and flow.here in (None, connection.here)
         and flow.there in (None, connection.there)

@@ -161,9 +161,12 @@ def _stopped(_: Tally, history: History) -> Iterator[str]:
 def _sending(tally: Tally, history: History) -> Iterator[str]:
     _ = history.senders
     attempted, planned = tally.counts["attempted"], history.manifest.plan.messages
+    ended_after = history.manifest.ended_after
     if not attempted:
         yield "no message was sent"
-    elif attempted < planned:
+    elif ended_after is not None and attempted < ended_after:
+        yield f"only {attempted:,} of {ended_after:,} messages were sent until the load was ended"
+    elif ended_after is None and attempted < planned:
         yield f"only {attempted:,} of {planned:,} planned messages were sent"
     if attempted and not tally.counts["acknowledged"]:
         yield "no message was acknowledged"

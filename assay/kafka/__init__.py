@@ -9,6 +9,7 @@
 - `reader`: a fresh group-less reader of exactly the offsets asked for;
 - `dead_letters`: which messages the consumers gave up;
 - `admin`: facts about topics, groups and settings, as the brokers tell them;
+- `quorum`: which node is the active controller, which librdkafka can't ask;
 - `leaders`: who leads each partition, over time;
 - `lag`: end and committed offsets over time, and waiting until a group has caught up.
 """

@@ -202,6 +202,20 @@ class Admin:
         )
         return Group(name, described.state.name, described.type.name, members)
 
+    def coordinator(self, group: str) -> int | None:
+        """The broker that coordinates a consumer group; None for a group that nobody knows.
+
+        Raises:
+            AssayError: Kafka does not answer, or has no coordinator for it yet.
+        """
+        described = self._one(
+            self._client.describe_consumer_groups([group], **self._limit),
+            f"asking for the coordinator of the group {group}",
+            absent=KafkaError.GROUP_ID_NOT_FOUND,
+        )
+        known = described is not None and described.state.name != "DEAD" and described.coordinator is not None
+        return _broker(described.coordinator.id) if known else None
+
     def group_settings(self, group: str) -> dict[str, str]:
         """The broker's settings that rule consumer groups, with those of `group` itself where it has its own.
 

@@ -82,6 +82,7 @@ def test_the_judge_and_the_judged_never_meet(within: str, forbidden: str) -> Non
         ("locust", ("locustfiles",)),
         ("matplotlib", ("assay.report", "assay.campaign.page")),
         ("jinja2", ("assay.report", "assay.campaign.page")),
+        ("chaoslib", ("assay.chaos", "assay.experiment")),
     ],
 )
 def test_a_library_has_one_room(library: str, rooms: tuple[str, ...]) -> None:
@@ -133,12 +134,10 @@ def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
         ("assay.kafka", "assay.chaos"),
         ("assay.platform", "assay.chaos"),
         ("assay.ledger", "assay.chaos"),
-        ("assay.chaos", "assay.checks"),
         ("assay.chaos", "assay.judge"),
-        ("assay.chaos", "assay.report"),
-        ("assay.chaos", "assay.stages"),
-        ("assay.chaos", "assay.clusters"),
+        ("assay.chaos", "assay.experiment"),
         ("assay.chaos", "assay.cli"),
+        ("assay.stages", "assay.chaos"),
     ],
 )
 def test_arrows_point_one_way(lower: str, upper: str) -> None:
@@ -151,6 +150,22 @@ def test_what_is_done_on_a_node_knows_nothing_of_faults(lower: str) -> None:
     """`packets, node_program ← node ← node_pods`; `faults ← injection` stand on them."""
     for upper in ("assay.chaos.faults", "assay.chaos.injection", "assay.chaos.node_pods"):
         assert offenders(f"assay.chaos.{lower}", upper) == []
+
+
+#: What of `assay.chaos` is Chaos Toolkit's extension: it knows runs and the judge, as what stands below it does not.
+EXTENSION = tuple(f"assay.chaos.{name}" for name in ("environment", "session", "watch", "actions", "probes", "control"))
+
+
+@pytest.mark.parametrize("upper", ["checks", "report", "stages", "clusters", "load", "run"])
+def test_a_fault_knows_nothing_of_runs(upper: str) -> None:
+    """It is injected, seen and healed wherever; what an experiment makes of it is the extension's."""
+    assert offenders("assay.chaos", f"assay.{upper}", excepted=EXTENSION) == []
+
+
+@pytest.mark.parametrize("upper", EXTENSION)
+def test_a_fault_knows_nothing_of_the_extension(upper: str) -> None:
+    """It can be used without Chaos Toolkit."""
+    assert offenders("assay.chaos", upper, excepted=EXTENSION) == []
 
 
 def test_there_is_no_drawer_for_everything() -> None:

@@ -140,6 +140,31 @@ def test_a_load_that_cannot_start_raises_locusts_sentence(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == [load.LOG_NAME]
 
 
+#: Stands for Locust: says that it sends until it is asked to finish, and then how many there were.
+OBEDIENT = """
+import json, pathlib, signal, sys, time
+asked = []
+signal.signal(signal.SIGUSR1, lambda *_: asked.append(1))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+pathlib.Path(sys.argv[1], "attempts.load-0.arrows").touch()
+while not asked:
+    print(json.dumps({"assay": "progress", "producer": "load-0", "attempted": 7, "ok": 7, "fail": 0}), flush=True)
+    time.sleep(0.05)
+print(json.dumps({"assay": "end", "attempted": 42}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("verb", "ended_after"), [("finish", 42), ("stop", None)])
+def test_a_load_can_be_ended_from_another_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, ended_after: int | None
+) -> None:
+    """On purpose, which says after how many sends; or as when interrupted, which says nothing."""
+    monkeypatch.setattr(load, "command", lambda *_, **__: [sys.executable, "-c", OBEDIENT, str(tmp_path)])
+    brake = load.Brake()
+    found = load.run_load(PLAN, "b:1", tmp_path, "run-1", on_progress=lambda _: getattr(brake, verb)(), brake=brake)
+    assert found == ended_after
+
+
 def test_a_setting_that_librdkafka_refuses_raises_locusts_sentence(tmp_path: Path) -> None:
     """Through the real Locust: the settings of the plan reach the producer, and a wrong one is one sentence."""
     wrong = PLAN.model_copy(update={"producer_settings": {"acks": "0"}})

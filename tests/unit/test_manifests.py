@@ -143,6 +143,16 @@ def test_the_namespace_enforces_restricted_and_the_quota(documents: list[Documen
     assert (hard["requests.cpu"], hard["requests.memory"], hard["pods"]) == ("200", "400Gi", "200")
 
 
+def test_the_namespace_and_every_pod_consent_to_be_broken(documents: list[Document]) -> None:
+    """By a label that the inventory sets: experiments touch nothing that does not bear it."""
+    consent = {"assay.dev/chaos": "allowed"}
+    assert named(documents, "Namespace production")["metadata"]["labels"].items() >= consent.items()
+    lacking = [made_by for made_by, pod in pods(documents) if not pod["metadata"]["labels"].items() >= consent.items()]
+    assert lacking == []
+    bearing = [one for one in documents if consent.keys() & one["metadata"]["labels"].keys()]
+    assert [name(one) for one in bearing] == ["Namespace production"]
+
+
 def test_the_pipeline_runs_as_required(documents: list[Document]) -> None:
     """At two in the morning UTC, never two at once, two retries, one hour."""
     spec = named(documents, "CronJob commodity-price-pipeline")["spec"]

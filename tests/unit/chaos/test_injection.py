@@ -26,6 +26,7 @@ class Pretended:
     """A fault in name only, which is seen to bite and to be healed when a test wants so."""
 
     kind = "pretended"
+    chosen = "the first"
     target = Target("a-pod", "uid", "node", "10.0.0.1", "main", "id", ready=True, own_network=True)
 
     def __init__(self, *, refuses: AssayError | None = None, bites: bool = True, heals: bool = True) -> None:
@@ -84,6 +85,7 @@ def test_it_is_in_force_in_the_block_and_only_there(faults: LedgerWriter, tmp_pa
     assert {(row["fault"], row["kind"], row["target"]) for row in rows} == {("test-1", "pretended", "pod/a-pod")}
     assert [row["at_ns"] for row in rows] == sorted(row["at_ns"] for row in rows)
     assert rows[1]["at_ns"] == injection.bitten_ns
+    assert rows[0]["detail"] == "for at most 120 s; chosen as the first"
 
 
 def test_healing_early_and_twice_is_healing_once(faults: LedgerWriter, tmp_path: Path) -> None:

@@ -28,6 +28,16 @@ def test_fewer_messages_than_planned(run: Run) -> None:
     assert run.complaints() == {"vacuous": "unknown"}
 
 
+def test_a_load_that_was_ended_on_purpose(run: Run) -> None:
+    """It says after how many sends: all of these must be there, and no others are missed."""
+    run.manifest["plan"]["messages"] = 100
+    run.manifest["ended_after"] = 12
+    assert run.complaints() == {}
+    run.manifest["ended_after"] = 13
+    assert run.complaints() == {"vacuous": "unknown"}
+    assert "only 12 of 13 messages were sent until the load was ended" in run.finding("vacuous").summary
+
+
 def test_a_partition_without_a_record(run: Run) -> None:
     """Two healthy partitions don't stand for four."""
     run.manifest["plan"]["partitions"] = 4

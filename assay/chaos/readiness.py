@@ -1,0 +1,54 @@
+"""Which pods are ready, by what owns them: a fault on pods is over when there are as many as before. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Ready pods at one moment: the uids of each owner's, by `Kind/name`. Pods that leave or have no owner are none."""
+
+    ready: Mapping[str, frozenset[str]]
+
+    def lacking(self, before: Readiness) -> list[str]:
+        """The owners that have fewer ready pods than before, by name."""
+        return sorted(
+            owner for owner, pods in before.ready.items() if len(self.ready.get(owner, frozenset())) < len(pods)
+        )
+
+    def new(self, before: Readiness, owner: str) -> frozenset[str]:
+        """The uids of an owner's ready pods that were not ready before."""
+        return self.ready.get(owner, frozenset()) - before.ready.get(owner, frozenset())
+
+
+def of(pods: Iterable[Any]) -> Readiness:
+    """The readiness of these pods, as the Kubernetes client has them."""
+    found: dict[str, set[str]] = {}
+    for pod in pods:
+        named = owner(pod)
+        if named is not None:
+            uids = found.setdefault(named, set())
+            if is_ready(pod):
+                uids.add(str(pod.metadata.uid))
+    return Readiness({name: frozenset(uids) for name, uids in found.items()})
+
+
+def owner(pod: Any) -> str | None:
+    """What makes the pod again when it is gone, as `Kind/name`; None: nobody does."""
+    for reference in pod.metadata.owner_references or ():
+        if reference.controller:
+            return f"{reference.kind}/{reference.name}"
+    return None
+
+
+def is_ready(pod: Any) -> bool:
+    """Whether a pod is ready and stays."""
+    conditions = pod.status.conditions or ()
+    return pod.metadata.deletion_timestamp is None and any(
+        one.type == "Ready" and one.status == "True" for one in conditions
+    )

@@ -1,0 +1,96 @@
+"""One experiment, run from Python into a run folder, exactly as `chaos run` runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from chaoslib.exceptions import ChaosException  # type: ignore[import-untyped]  # theirs
+from chaoslib.experiment import (  # type: ignore[import-untyped]  # theirs
+    ensure_experiment_is_valid,
+    run_experiment,
+)
+from chaoslib.loader import load_experiment  # type: ignore[import-untyped]  # theirs
+
+from assay.chaos import session
+from assay.chaos.environment import Environment
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assay.platform import Platform
+    from assay.progress import Phases
+
+Status = Literal["completed", "deviated", "failed", "aborted", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an experiment ended.
+
+    Attributes:
+        status: In Chaos Toolkit's words: `completed`: nothing was amiss, and the verdict was pass; `deviated`: it ran,
+            and the system was not as it should be; `failed`, `interrupted`, `aborted`: it could not be carried through.
+        folder: The run's folder; sealed evidence, unless nothing was recorded.
+        reason: What was amiss, in sentences; empty: nothing.
+    """
+
+    status: Status
+    folder: Path
+    reason: str
+
+
+def run_once(
+    experiment_path: Path,
+    platform: Platform,
+    folder: Path,
+    seed: int,
+    progress: Phases,
+    *,
+    allowed_contexts: frozenset[str] = frozenset(),
+) -> Ended:
+    """Run an experiment once; call it from the main thread, since Chaos Toolkit listens to signals meanwhile.
+
+    Args:
+        experiment_path: Its YAML or JSON file.
+        platform: What it is about: its kubeconfig, context and namespace.
+        folder: Where the evidence goes: a new or empty folder.
+        seed: Of the made-up prices, and of choosing among several targets that fit.
+        progress: Shows progress and keeps times.
+        allowed_contexts: Contexts that may be harmed, beside our own and those that ASSAY_CHAOS_CONTEXTS names.
+
+    Raises:
+        UsageError: The file is no experiment.
+    """
+    asked = Environment()
+    contexts = ",".join(sorted(asked.allowed_contexts() | allowed_contexts))
+    asked = asked.model_copy(
+        update={
+            "kubeconfig": platform.kubeconfig,
+            "context": platform.context,
+            "namespace": platform.namespace,
+            "run_folder": folder,
+            "seed": seed,
+            "chaos_contexts": contexts,
+        }
+    )
+    experiment = load(experiment_path)
+    with session.configured(asked, progress):
+        journal: dict[str, Any] = run_experiment(experiment, settings={})
+    status: Status = "deviated" if journal["deviated"] else journal["status"]
+    return Ended(status, folder, " ".join(journal.get("assay", {}).get("amiss", ())))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """An experiment, read and checked: its form, that its actions exist, and that they take such arguments.
+
+    Raises:
+        UsageError: It is none; the sentence is Chaos Toolkit's.
+    """
+    try:
+        experiment: dict[str, Any] = load_experiment(str(path))
+        ensure_experiment_is_valid(experiment)
+    except ChaosException as error:
+        raise UsageError(f"{path} is no experiment that can be run: {error}.") from None
+    return experiment
