@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chaoslib.exceptions import ChaosException  # type: ignore[import-untyped]  # theirs
 from chaoslib.experiment import (  # type: ignore[import-untyped]  # theirs
@@ -11,17 +12,18 @@ from chaoslib.experiment import (  # type: ignore[import-untyped]  # theirs
     run_experiment,
 )
 from chaoslib.loader import load_experiment  # type: ignore[import-untyped]  # theirs
+from rich.console import Console
 
-from assay.chaos import session
+from assay.chaos import actions, session
 from assay.chaos.environment import Environment
 from assay.errors import UsageError
+from assay.progress import Phases
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assay.platform import Platform
-    from assay.progress import Phases
 
+#: The experiments that come with a checkout.
+FOLDER: Final = Path(__file__).resolve().parents[1] / "experiments"
 Status = Literal["completed", "deviated", "failed", "aborted", "interrupted"]
 
 
@@ -80,6 +82,53 @@ def run_once(
         journal: dict[str, Any] = run_experiment(experiment, settings={})
     status: Status = "deviated" if journal["deviated"] else journal["status"]
     return Ended(status, folder, " ".join(journal.get("assay", {}).get("amiss", ())))
+
+
+def find(name: str) -> Path:
+    """The file of an experiment, given as a path or by the name of one in `experiments/`.
+
+    Raises:
+        UsageError: There is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = {one.stem: one for one in sorted(FOLDER.glob("*.yaml"))}
+    if name not in known:
+        raise UsageError(f"There is no experiment {name}: give a file, or one of {', '.join(known) or 'none here'}.")
+    return known[name]
+
+
+def rehearse(path: Path, platform: Platform, seed: int) -> list[str]:
+    """Whom the injections of an experiment would hit now, in sentences; nothing is touched.
+
+    Raises:
+        UsageError: The file is no experiment, or a target does not consent.
+        AssayError: Cluster or Kafka do not answer.
+    """
+    experiment, told = load(path), []
+    asked = Environment().model_copy(
+        update={
+            "kubeconfig": platform.kubeconfig,
+            "context": platform.context,
+            "namespace": platform.namespace,
+            "seed": seed,
+            "dry_run": True,
+        }
+    )
+    with session.configured(asked, Phases(Console(quiet=True))):
+        try:
+            for activity in experiment["method"]:
+                given = activity.get("provider", {})
+                if given.get("module") == actions.__name__:
+                    target = actions.would_hit(given["func"], given.get("arguments", {}))
+                    if target is not None:
+                        told.append(f"{activity['name']} would hit {target}.")
+                elif activity["type"] == "action":
+                    told.append(f"{activity['name']} is {given.get('module', given.get('path'))}: see its arguments.")
+        finally:
+            session.close()
+    return told
 
 
 def load(path: Path) -> dict[str, Any]:

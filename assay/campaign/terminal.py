@@ -27,7 +27,9 @@ def tell(outcome: Outcome, console: Console) -> None:
     sign, style = SIGNS[outcome.verdict]
     seconds = outcome.recovery_seconds
     took = f"recovery {seconds:.2f} s" if seconds is not None else "recovery unknown"
-    line = Text.assemble((f"{sign} {outcome.name}", style), f" {outcome.target or 'nobody hit'}: {took}. {outcome.sentence}")
+    line = Text.assemble(
+        (f"{sign} {outcome.name}", style), f" {outcome.target or 'nobody hit'}: {took}. {outcome.sentence}"
+    )
     console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -51,4 +53,4 @@ def summary(record: Record, series: Series, console: Console) -> None:
 def _told(quantile: Quantile) -> str:
     """The value, and in brackets what holds the true one with 95 % confidence."""
     low, high = ("…" if end is None else figure(end) for end in (quantile.low, quantile.high))
-    return f"{figure(quantile.value)} ({low}–{high})"
+    return f"{figure(quantile.value)} ({low} to {high})"

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from kubernetes import client
 from rich.console import Console
@@ -190,6 +190,7 @@ class Session:
             topic=TOPIC,
             group=GROUP,
             partitions=PARTITIONS,
+            parts=self._parts(),
         )
         # What a load is not asked for, it can't reach.
         slower = min(usual.throughput_per_second, rate) if rate else usual.throughput_per_second
@@ -204,6 +205,13 @@ class Session:
         else:
             self.run.note(plan=plan, objectives=objectives)
         return self.run
+
+    def _parts(self) -> tuple[Literal["preflight", "etl"], ...]:
+        """What was done before the load, and so belongs to the run."""
+        done = self.run.manifest if self.run is not None else None
+        preflight: tuple[Literal["preflight"], ...] = ("preflight",) if done and done.preflight else ()
+        etl: tuple[Literal["etl"], ...] = ("etl",) if done and done.etl else ()
+        return (*preflight, *etl)
 
     def start_load(self, messages: int, rate: float) -> None:
         """Start the load, and wait until it sends.
