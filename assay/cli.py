@@ -390,14 +390,19 @@ def chaos(target: Target, *, experiment: str, runs: int, seed: int, folder: Path
 @target_options
 @load_options
 @click.option("--keep", is_flag=True, help="Leave the cluster up afterwards.")
-def validate(target: Target, *, messages: int, rate: float, seed: int, folder: Path | None, keep: bool) -> Verdict:
-    """From nothing to a verdict: up, deploy, pre-flight, one ETL run, load, drain, judge, report.
+@click.option("--faults/--no-faults", default=True, show_default=True, help="Also break a pod, a broker, the network.")
+def validate(
+    target: Target, *, messages: int, rate: float, seed: int, folder: Path | None, keep: bool, faults: bool
+) -> Verdict:
+    """From nothing to a verdict: up, deploy, pre-flight, one ETL run, load, drain, three faults, judge, report.
 
     A cluster that this command made is taken down at the end, unless --keep.
     """
+    from assay.validation import EXPERIMENTS  # noqa: PLC0415  # see above
     from assay.validation import validate as validated  # noqa: PLC0415  # see above
 
-    return validated(target, _plan(messages, rate, seed), folder, keep=keep, console=PROGRESS, out=OUT)
+    plan, experiments = _plan(messages, rate, seed), EXPERIMENTS if faults else ()
+    return validated(target, plan, folder, keep=keep, console=PROGRESS, out=OUT, experiments=experiments)
 
 
 def _plan(messages: int, rate: float, seed: int, **changes: Any) -> Plan:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from assay.checks.recovery import Recovery
     from assay.engine import Engine
     from assay.evidence import Evidence
-    from assay.manifest import Manifest
+    from assay.manifest import Experiment, Manifest
 
 #: What the findings on experiments that belong to a run begin with.
 EXPERIMENT: Final = "experiment: "
@@ -108,11 +108,11 @@ def judge(
         return judgement
     found: dict[str, Judgement] = {}
     findings = list(judgement.findings)
-    for name, seal in judgement.manifest.experiments.items():
+    for name, experiment in judgement.manifest.experiments.items():
         part = folder / EXPERIMENTS / name
         if part.is_dir():
             found[name] = judge(part, engine, shard_rows=shard_rows)
-        findings.append(_experiment(name, seal, found.get(name)))
+        findings.append(_experiment(name, experiment, found.get(name)))
     verdict = worst(one.verdict for one in findings)
     return replace(judgement, verdict=verdict, findings=tuple(findings), experiments=found)
 
@@ -183,13 +183,13 @@ def _conclude(check: Check, tally: Tally, failure: Failure | None, history: Hist
     return finding(check.name, Verdict.UNKNOWN, text)
 
 
-def _experiment(name: str, seal: str, found: Judgement | None) -> Finding:
+def _experiment(name: str, recorded: Experiment, found: Judgement | None) -> Finding:
     """An experiment that belongs to the run, from its own evidence: its verdict, and how service came back."""
     check = f"{EXPERIMENT}{name}"
-    if found is None or found.manifest is None or not seal:
-        why = "there is no evidence of it" if found is None else found.sentence.rstrip(".")
-        return finding(check, Verdict.UNKNOWN, f"The experiment was not carried through: {why}.")
-    if found.manifest.seal != seal:
+    if found is None or found.manifest is None or not recorded.seal:
+        why = recorded.amiss or ("there is no evidence of it" if found is None else found.sentence)
+        return finding(check, Verdict.UNKNOWN, f"The experiment was not carried through: {why.rstrip('.')}.")
+    if found.manifest.seal != recorded.seal:
         return finding(check, Verdict.UNKNOWN, "Its evidence is not what was recorded with this run.")
     told = " ".join(one.summary for one in found.recoveries)
     measured = {name: value for one in found.recoveries for name, value in one.measured.items()}

@@ -199,6 +199,13 @@ class File(_Part):
     sha256: str
 
 
+class Experiment(_Part):
+    """An experiment that belongs to a run: the seal of its own evidence (empty: it has none), and what was amiss."""
+
+    seal: str = ""
+    amiss: str = ""
+
+
 class Manifest(_Part):
     """A run, without its ledgers.
 
@@ -209,7 +216,7 @@ class Manifest(_Part):
         ended_after: After how many sends the load was ended on purpose, by its own count; None: it was not.
         dead_letters_from: By partition of the topic of dead letters, its end offset when the load began.
         other_runs: Runs whose records may stand in the topic.
-        experiments: The experiments that belong to the run, each with its own evidence's seal; empty: it has none.
+        experiments: The experiments that belong to the run, by name.
         unobserved: What the recorders could not see, in clauses.
         stopped: Why the run ended before its end.
         phases: How long each took, in seconds.
@@ -233,7 +240,7 @@ class Manifest(_Part):
     etl: EtlRun | None = None
     other_runs: tuple[str, ...] = ()
     drained: bool = False
-    experiments: dict[str, str] = Field(default_factory=dict)
+    experiments: dict[str, Experiment] = Field(default_factory=dict)
     unobserved: tuple[str, ...] = ()
     stopped: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)

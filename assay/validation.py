@@ -1,23 +1,25 @@
 """The main job: from nothing to a verdict, in one command.
 
-up → deploy → pre-flight → one ETL run → load → drain → collect → judge → report. What was recorded until a stage failed
-is judged all the same: a run that stopped halfway is evidence too, and its verdict says so.
+up → deploy → pre-flight → one ETL run → load → drain → collect → three faults under load → judge → report. What was
+recorded until a stage failed is judged all the same: a run that stopped halfway is evidence too, and its verdict says so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from assay import engine, report, run, stages
+from assay import engine, experiment, manifest, report, run, stages
+from assay.campaign.running import await_whole
 from assay.deploy import deploy
 from assay.errors import AssayError
-from assay.manifest import Objectives
+from assay.manifest import Experiment, Objectives
 from assay.memory import PeakMemory
 from assay.platform import Platform
 from assay.progress import Phases
 from assay.recording import recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rich.console import Console
@@ -28,8 +30,23 @@ if TYPE_CHECKING:
     from assay.verdict import Verdict
 
 
-def validate(target: Target, plan: Plan, folder: Path | None, *, keep: bool, console: Console, out: Console) -> Verdict:
+#: The experiments whose answers a verdict on a platform needs: a pod, a broker, the network.
+EXPERIMENTS: Final = ("pod-crash", "broker-failure", "network-partition")
+
+
+def validate(
+    target: Target,
+    plan: Plan,
+    folder: Path | None,
+    *,
+    keep: bool,
+    console: Console,
+    out: Console,
+    experiments: Iterable[str] = EXPERIMENTS,
+) -> Verdict:
     """Go through all stages; a cluster that this call made is taken down at the end, whatever happened, unless `keep`.
+
+    `experiments` are those that belong to it, by name.
 
     Raises:
         UsageError: The folder is in use, or no such cluster can be had.
@@ -46,11 +63,16 @@ def validate(target: Target, plan: Plan, folder: Path | None, *, keep: bool, con
             with phases.phase("deploy"):
                 deploy(cluster.kubeconfig, cluster.context, {}, phases.tell)
             recorded = run.begin(folder, plan, Objectives(), target.facts())
+            platform, stopped = Platform(cluster.kubeconfig, cluster.context), ""
             try:
-                record(Platform(cluster.kubeconfig, cluster.context), recorded, phases)
+                record(platform, recorded, phases)
             except AssayError as error:
+                stopped = str(error)
                 console.print(f"assay: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-                recorded.note(stopped=str(error))
+                recorded.note(stopped=stopped)
+            for name in experiments:
+                part = Experiment(amiss=stopped) if stopped else _broken(name, platform, recorded, phases)
+                recorded.note(experiments={**recorded.manifest.experiments, name: part})
             stages.seal(recorded, phases, memory.bytes)
         with phases.phase("judge"), engine.local() as workers:
             judgement, _ = report.judged(folder, workers)
@@ -63,6 +85,22 @@ def validate(target: Target, plan: Plan, folder: Path | None, *, keep: bool, con
         if not keep and not was_up:
             with phases.phase("down"):
                 cluster.delete()
+
+
+def _broken(name: str, platform: Platform, recorded: Run, phases: Phases) -> Experiment:
+    """Carry an experiment through, into a folder of its own within the run's, with its own verdict and report."""
+    folder, seed = recorded.folder / manifest.EXPERIMENTS / name, recorded.manifest.plan.seed
+    with phases.phase(name):
+        try:
+            phases.tell("waiting until the platform is whole")
+            await_whole(platform)
+            ended = experiment.run_once(experiment.find(name), platform, folder, seed, phases.inside())
+            part = manifest.read(folder)
+        except AssayError as error:
+            return Experiment(amiss=str(error))
+        judgement, _ = report.judged(folder)
+        report.write(folder, judgement)
+        return Experiment(seal=part.seal, amiss=ended.reason)
 
 
 def record(platform: Platform, recorded: Run, phases: Phases) -> None:

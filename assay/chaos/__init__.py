@@ -11,6 +11,8 @@
 And on top of these, what makes it an extension of Chaos Toolkit:
 
 - `consent`, `lease`: who may be harmed, and that one experiment runs at a time;
+- `injections`, `foreign`: all of an experiment's injections, and harm that another extension does;
+- `background`: a load beside the experiment;
 - `environment`, `session`: what an experiment is run on, and what its actions share;
 - `watch`: whether the service is steady, and whether it is back;
 - `actions`, `probes`, `control`: what experiments name.

@@ -125,9 +125,8 @@ def _loaded() -> tuple[Session, Run]:
     if experiment.run is None or experiment.load is None:
         raise UsageError("There is no load to watch: start_load comes before.")
     if not experiment.load.sending:
-        raise experiment.load.failed or AssayError(
-            "The load has ended already, so nothing can be watched: give start_load more seconds_at_most."
-        )
+        experiment.load.check()
+        raise AssayError("The load has ended already, so nothing can be watched: give start_load more seconds_at_most.")
     return experiment, experiment.run
 
 

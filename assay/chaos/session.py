@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
-import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kubernetes import client
 from rich.console import Console
@@ -21,20 +19,18 @@ from rich.console import Console
 from assay import report, stages
 from assay import run as runs
 from assay.chaos import catalogue, consent, environment, foreign
+from assay.chaos.background import BackgroundLoad
 from assay.chaos.foreign import Foreign, Watching
-from assay.chaos.injection import Injection
+from assay.chaos.injections import Injections, noted
 from assay.chaos.lease import HELD_SECONDS, Lease
 from assay.chaos.node import on_this_machine
 from assay.chaos.node_pods import NAMESPACE, NodePods
 from assay.errors import AssayError, UsageError
 from assay.kafka.admin import Admin
-from assay.ledger import LedgerWriter
-from assay.load import Brake
 from assay.manifest import Objectives, Plan
 from assay.memory import PeakMemory
 from assay.platform import GROUP, PARTITIONS, TOPIC
 from assay.progress import Phases
-from assay.recording import recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
     from assay.chaos.environment import Environment
     from assay.chaos.faults import Fault
     from assay.chaos.node import Node, Nodes
-    from assay.platform import Platform
     from assay.run import Run
     from assay.verdict import Verdict
 
@@ -54,57 +49,6 @@ FAULTS: Final = "faults.arrows"
 DOCUMENT: Final = "experiment.json"
 _EXTENSION: Final = "assay"
 _SEED: Final = "seed"
-#: The load must be seen to send within so many seconds.
-_START_SECONDS: Final = 60.0
-
-
-class _Active(NamedTuple):
-    """An injection, whom it hit, and how long its healing may take (seconds)."""
-
-    injection: Injection
-    target: str
-    heal_seconds: float
-
-
-class Load:
-    """A load that runs beside the experiment, and what is recorded beside it."""
-
-    def __init__(self, platform: Platform, run: Run, phases: Phases) -> None:
-        """Start both.
-
-        Raises:
-            AssayError: Kafka does not answer, or the load can't be carried out.
-        """
-        self.brake = Brake()
-        self.failed: AssayError | None = None
-        self._phases = phases
-        self._began = time.monotonic()
-        self._recorders = ExitStack()
-        self._recorders.enter_context(recording(platform, run, "run"))
-        self._run = run
-        self._thread = threading.Thread(target=self._send, args=[platform], name="load", daemon=True)
-        self._thread.start()
-
-    @property
-    def sending(self) -> bool:
-        """Whether it still runs."""
-        return self._thread.is_alive()
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
-
-    def end_recording(self) -> None:
-        """Stop what is recorded beside it; once more is fine."""
-        self._recorders.close()
-
-    def _send(self, platform: Platform) -> None:
-        try:
-            stages.load(platform, self._run, self._phases, self.brake)
-        except AssayError as error:
-            self.failed = error
-        finally:
-            self._phases.seconds["load"] = time.monotonic() - self._began
 
 
 class Session:
@@ -133,7 +77,7 @@ class Session:
         self.environment = asked
         self.phases = phases
         self.run: Run | None = None
-        self.load: Load | None = None
+        self.load: BackgroundLoad | None = None
         self.sealed = False
         self._judged = False
         self.document: dict[str, Any] | None = None
@@ -144,8 +88,7 @@ class Session:
         consent.check_context(cluster.context, asked.allowed_contexts(), ours=self._made_here is not None)
         self.platform = environment.platform_on(cluster, asked.namespace)
         consent.check_namespace(self.platform)
-        self._injections: dict[str, _Active] = {}
-        self._ledger: LedgerWriter | None = None
+        self._injections = Injections(lambda: self.folder / FAULTS)
         self._folder: Path | None = None
         self._stack = ExitStack()
         self._memory = self._stack.enter_context(PeakMemory())
@@ -222,13 +165,7 @@ class Session:
         """
         if self.load is not None:
             raise UsageError("The load was started already: an experiment has one.")
-        run = self.begin(messages, rate)
-        self.load = Load(self.platform, run, self.phases)
-        deadline = time.monotonic() + _START_SECONDS
-        while not any(run.folder.glob("attempts.*")):
-            if not self.load.sending or time.monotonic() > deadline:
-                raise self.load.failed or AssayError(f"The load did not begin within {_START_SECONDS:.0f} s.")
-            time.sleep(0.1)
+        self.load = BackgroundLoad(self.platform, self.begin(messages, rate), self.phases)
 
     def build(self, name: str, **arguments: Plain) -> Fault:
         """A fault of the catalogue on whom it would hit now, who consents; nothing is changed.
@@ -259,12 +196,12 @@ class Session:
             UsageError: Its target does not consent, or it makes no sense as asked; nothing was changed.
             AssayError: It can't be injected, or was not seen to bite in time.
         """
-        active = self._injections.get(name)
-        if active is not None:
-            return active.target
+        hit = self._injections.target(name)
+        if hit is not None:
+            return hit
         fault, limits = self.build(name, **arguments), catalogue.limits(name)
         self._lease.cover(seconds + HELD_SECONDS)
-        self._injection(name, fault, limits["heal_seconds"]).begin(seconds, limits["bite_seconds"])
+        self._injections.add(name, fault, limits["heal_seconds"]).begin(seconds, limits["bite_seconds"])
         return str(fault.target)
 
     def watch_foreign(self, name: str, kind: str) -> Watching:
@@ -278,7 +215,7 @@ class Session:
             AssayError: The pods can't be looked up, or the lease is lost.
         """
         self._lease.check()
-        return Watching(self._injection(name, Foreign(self.platform, kind), foreign.HEAL_SECONDS))
+        return Watching(self._injections.add(name, Foreign(self.platform, kind), foreign.HEAL_SECONDS))
 
     def heal(self, name: str | None = None) -> None:
         """Heal a fault, or everything, and wait until that is seen; any number of times.
@@ -286,13 +223,7 @@ class Session:
         Raises:
             AssayError: Something was not seen healed in time; the others were healed all the same.
         """
-        problems: list[str] = []
-        for one, active in self._injections.items():
-            if name in (None, one):
-                with _noted(problems):
-                    active.injection.heal(active.heal_seconds)
-        if problems:
-            raise AssayError(" ".join(problems))
+        self._injections.heal(name)
 
     def finish_load(self) -> None:
         """End the load on purpose, and wait until it knows how every send ended.
@@ -300,14 +231,8 @@ class Session:
         Raises:
             AssayError: It broke.
         """
-        if self.load is None:
-            return
-        if self.load.sending:
-            with self.phases.phase("finish"):
-                self.load.brake.finish()
-                self.load.join()
-        if self.load.failed:
-            raise self.load.failed
+        if self.load is not None:
+            self.load.finish()
 
     def collect(self) -> None:
         """Drain, read everything back and seal it, as far as that can be done; once.
@@ -320,7 +245,7 @@ class Session:
         if self.sealed:
             return
         problems: list[str] = []
-        with _noted(problems):
+        with noted(problems):
             self.heal()
         if self.run is None:
             return
@@ -346,25 +271,15 @@ class Session:
         """Heal what is left, end what still runs, judge what there is, and give the lease up; once more is fine."""
         with contextlib.suppress(AssayError):
             self.heal()
-        if self.load is not None and self.load.sending:
-            self.load.brake.stop()
-            self.load.join()
         if self.load is not None:
-            self.load.end_recording()
+            self.load.stop()
+        self._injections.close()
         if self.run is not None and not self.sealed:
-            self._close_ledger()
             self._seal(["The experiment ended before its evidence was collected."])
+        self._injections.undo()
         self._stack.close()
         if self.sealed and not self._judged:
             self.judge()
-
-    def _injection(self, name: str, fault: Fault, heal_seconds: float) -> Injection:
-        """An injection in this run's ledger, which will be healed at last."""
-        if self._ledger is None:
-            self._ledger = LedgerWriter(self.folder / FAULTS, "faults")
-        injection = Injection(fault, self._ledger, name)
-        self._injections[name] = _Active(injection, str(fault.target), heal_seconds)
-        return injection
 
     def _enter(self) -> None:
         """Take the lease in its namespace. The namespace is removed only by who held the lease in it."""
@@ -372,30 +287,24 @@ class Session:
         pods = NodePods(self.platform)
         pods.__enter__()
         self._lease.acquire()
-        self._stack.push(pods)
         self._stack.callback(self._lease.release)
+        self._stack.push(pods)  # first to be left: whoever waits for the lease's end finds the namespace going, or gone
         self._nodes = pods if self._made_here is None else on_this_machine
 
     def _end_load(self, problems: list[str]) -> None:
         """The load's end, the drain and the read-back; what can't be done is a problem, and the rest goes on."""
         run, load = self.run, self.load
-        if run is None or load is None:
-            self._close_ledger()
-            return
-        with _noted(problems):
-            if self.hurried:
-                load.brake.stop()
-                load.join()
-            else:
-                self.finish_load()
-        if not self.hurried:
-            with _noted(problems), self.phases.phase("drain"):
+        if run is not None and load is not None and self.hurried:
+            load.stop()
+        elif run is not None and load is not None:
+            with noted(problems):
+                load.finish()
+            with noted(problems), self.phases.phase("drain"):
                 stages.drain(self.platform, run, self.phases)
-        load.end_recording()
-        self._close_ledger()
-        if not self.hurried:
-            with _noted(problems), self.phases.phase("collect"):
+            load.end_recording()
+            with noted(problems), self.phases.phase("collect"):
                 stages.collect(self.platform, run, self.phases)
+        self._injections.close()
 
     def _seal(self, problems: list[str]) -> None:
         if self.run is not None:
@@ -404,20 +313,6 @@ class Session:
                 self.run.note(stopped=" ".join(problems))
             stages.seal(self.run, self.phases, self._memory.bytes)
             self.sealed = True
-
-    def _close_ledger(self) -> None:
-        if self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None
-
-
-@contextmanager
-def _noted(problems: list[str]) -> Iterator[None]:
-    """What can't be done in the block is noted, and what comes after is done all the same."""
-    try:
-        yield
-    except AssayError as error:
-        problems.append(str(error))
 
 
 def _no_node(name: str) -> Node:

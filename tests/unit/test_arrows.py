@@ -153,7 +153,8 @@ def test_what_is_done_on_a_node_knows_nothing_of_faults(lower: str) -> None:
 
 
 #: What of `assay.chaos` is Chaos Toolkit's extension: it knows runs and the judge, as what stands below it does not.
-EXTENSION = tuple(f"assay.chaos.{name}" for name in ("environment", "session", "watch", "actions", "probes", "control"))
+PARTS = ("environment", "background", "session", "watch", "actions", "probes", "control")
+EXTENSION = tuple(f"assay.chaos.{name}" for name in PARTS)
 
 
 @pytest.mark.parametrize("upper", ["checks", "report", "stages", "clusters", "load", "run"])

@@ -299,7 +299,8 @@ class TestExperiments:
         part.manifest["objectives"] |= {"throughput_per_second": 5}
         part.write(folder / "experiments" / "broker-failure")
         run = Run()
-        run.manifest["experiments"] = {"broker-failure": manifest.read(folder / "experiments" / "broker-failure").seal}
+        seal = manifest.read(folder / "experiments" / "broker-failure").seal
+        run.manifest["experiments"] = {"broker-failure": {"seal": seal}}
         return run.write(folder)
 
     def found(self, folder: Path) -> tuple[str, str, str]:
