@@ -250,7 +250,8 @@ def _kubernetes(platform: Platform) -> dict[str, Any]:
 
 def _leases(platform: Platform) -> dict[str, int]:
     """The length of each node's lease, in seconds."""
-    found = client.CoordinationV1Api(platform.core.api_client).list_namespaced_lease("kube-node-lease").items
+    # Any: as of all the client's models, these fields are Optional, which the API server does not leave them.
+    found: Any = client.CoordinationV1Api(platform.core.api_client).list_namespaced_lease("kube-node-lease").items
     return {one.metadata.name: one.spec.lease_duration_seconds for one in found}
 
 

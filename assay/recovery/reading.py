@@ -36,8 +36,10 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
     def broker(name: str) -> Setting:
         return _of_brokers(name, kafka["brokers"])
 
-    def of_group(name: str, **default: float) -> Setting:
-        return _plain(name, "group", _said(group) or group.get("settings", {}), "the brokers know no such", **default)
+    def of_group(name: str, default: float | None = None) -> Setting:
+        return _plain(
+            name, "group", _said(group) or group.get("settings", {}), "the brokers know no such", default=default
+        )
 
     def consumers(name: str, unit: str = "ms") -> Setting:
         return _plain(name, "consumers", variables, "no pod of the consumers is told", unit=unit)
