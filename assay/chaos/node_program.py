@@ -7,11 +7,14 @@ parameters:
     processes  the processes of a container (or of a whole pod), with their states
     signal     send a signal to all of them
     pause      stop all of them (SIGSTOP), and have them continued by itself after `seconds`
-    resume     continue them (SIGCONT)
+    resume     continue them (SIGCONT), or give the space back that `fill` holds
     cut        load an nftables ruleset into the pod's network namespace
     mend       delete a table from it
     reach      try TCP connections from the pod's network namespace
-    stay       be there for other orders, and in the end continue what is still paused
+    volume     how big the file system of a volume is, and whether the volume is all of it
+    fill       hold the space that is left on a volume, and give it back by itself after `seconds`
+    held       what is still held of it
+    stay       be there for other orders, and in the end undo what is still paused or held
 
 Answers are the functions' results, or `{"error": "a sentence"}`.
 
@@ -26,6 +29,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDER = "/run/assay-faults"
-"""Where the records of paused containers are kept."""
+"""Where the records of what is in force are kept."""
 
 _NODE_MOUNTS = "/proc/1/ns/mnt"
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
@@ -53,6 +57,7 @@ _MARK = "asked"
 _STOPPED = "T"
 _GONE = ("Z", "X")
 _NOT_FOUND = 127
+_BLOCK = 4096
 
 Process = dict[str, Any]
 Answer = dict[str, Any]
@@ -175,20 +180,36 @@ def pause(pod: str, container: str, fault: str, seconds: float, folder: str = FO
     """
     _some(pod, container)
     record = _record(folder, container, fault)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    if record.exists():
-        raise OrderError(f"the fault {fault} is in force already")
-    healer = _start_healer(pod, container, record, time.monotonic() + seconds)
+    healer = _start_healer(
+        record,
+        {"pod": pod, "container": container},
+        time.monotonic() + seconds,
+        each=lambda: None,
+        last=lambda: _continue(pod, container),
+    )
     return {**signal_all(pod, container, "STOP"), "healer": healer}
 
 
 def _record(folder: str, container: str, fault: str) -> Path:
-    """Where the record of a paused container is; names of faults repeat from run to run, containers do not."""
+    """Where the record of a fault on a container is; names of faults repeat from run to run, containers do not."""
     return Path(folder, f"{container}.{fault}.json")
 
 
-def _start_healer(pod: str, container: str, record: Path, deadline: float) -> int:
-    """Fork twice, so that the healer is nobody's child; returns its pid once its record is written."""
+def _start_healer(
+    record: Path, about: dict[str, Any], deadline: float, each: Callable[[], object], last: Callable[[], object]
+) -> int:
+    """Fork twice, so that the healer is nobody's child; returns its pid once `each` was done and its record is written.
+
+    Args:
+        record: where its record is written, and removed from at its end.
+        about: what stands in the record beside its pid and start time.
+        deadline: until when it stays, by the monotonic clock.
+        each: what it does again and again.
+        last: what it does at its end.
+    """
+    record.parent.mkdir(parents=True, exist_ok=True)
+    if record.exists():
+        raise OrderError(f"the fault {record.suffixes[0][1:]} is in force already")
     seen, told = os.pipe()
     child = os.fork()
     if child:
@@ -197,32 +218,30 @@ def _start_healer(pod: str, container: str, record: Path, deadline: float) -> in
         with os.fdopen(seen) as answer:
             text = answer.read()
         if not text:
-            raise OrderError("the process that would heal the fault could not be started: nothing was paused")
+            raise OrderError("the process that would heal the fault could not be started: nothing was done")
         return int(text)
     try:
         os.setsid()
         if os.fork():
             os._exit(0)
-        _be_healer(pod, container, record, deadline, told)
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        each()
+        me = {**about, "pid": os.getpid(), "started": _started(os.getpid())}
+        draft = record.with_suffix(".draft")
+        draft.write_text(json.dumps(me))
+        draft.rename(record)
+        os.write(told, str(os.getpid()).encode())
+        os.close(told)
+        while time.monotonic() < deadline:
+            time.sleep(max(0.0, min(_TICK_SECONDS, deadline - time.monotonic())))
+            each()
+        last()
+        record.unlink(missing_ok=True)
     finally:
         os._exit(0)
-
-
-def _be_healer(pod: str, container: str, record: Path, deadline: float, told: int) -> None:
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    me = {"pid": os.getpid(), "started": _started(os.getpid()), "pod": pod, "container": container}
-    draft = record.with_suffix(".draft")
-    draft.write_text(json.dumps(me))
-    draft.rename(record)
-    os.write(told, str(os.getpid()).encode())
-    os.close(told)
-    while time.monotonic() < deadline:
-        time.sleep(max(0.0, min(_TICK_SECONDS, deadline - time.monotonic())))
-    _continue(pod, container)
-    record.unlink(missing_ok=True)
 
 
 def _started(pid: int) -> int:
@@ -237,7 +256,7 @@ def _continue(pod: str, container: str) -> list[Process]:
 
 
 def resume(pod: str, container: str, fault: str, folder: str = FOLDER) -> Answer:
-    """Continue what is stopped of a container, and end its healer; nothing to do is fine.
+    """Continue what is stopped of a container, and end the fault's healer with all it holds; nothing to do is fine.
 
     Returns:
         `{"processes": [...]}`, those that were continued.
@@ -258,9 +277,9 @@ def _resume(pod: str, container: str, record: Path) -> list[Process]:
 
 
 def stay(seconds: float, folder: str = FOLDER) -> Answer:
-    """Be there for other orders: end when none came for so long and nothing is paused, or when told to (SIGTERM).
+    """Be there for other orders: end when none came for so long and nothing is in force, or when told to (SIGTERM).
 
-    What is still paused from the folder then is continued.
+    What is still in force from the folder then is undone.
     """
 
     def told(_number: int, _frame: Any) -> None:
@@ -280,8 +299,8 @@ def stay(seconds: float, folder: str = FOLDER) -> Answer:
     finally:
         for record in Path(folder).glob("*.json"):
             with contextlib.suppress(FileNotFoundError):
-                paused = json.loads(record.read_text())
-                _resume(paused["pod"], paused["container"], record)
+                about = json.loads(record.read_text())
+                _resume(about["pod"], about["container"], record)
     return {}
 
 
@@ -364,6 +383,86 @@ def reach(pod: str, address: str, port: int, seconds: float, attempts: int) -> A
     return {"passed": passed, "end": end}
 
 
+def volume(pod: str, container: str, path: str) -> Answer:
+    """The file system at a mount point of a container.
+
+    Returns:
+        `{"root": which folder of the file system is mounted there ("/": all of it), "total": bytes, "free": bytes}`.
+    """
+    pid = _some(pod, container)[0]["pid"]
+    for line in reversed(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()):  # what is mounted last is seen
+        fields = line.split()
+        if fields[4] == path:
+            return {"root": fields[3], **_space(f"/proc/{pid}/root{path}")}
+    raise OrderError(f"nothing is mounted at {path} in the container")
+
+
+def _space(path: str) -> dict[str, int]:
+    """The bytes of a file system, and those of them that are free for anybody."""
+    found = os.statvfs(path)
+    return {"total": found.f_blocks * found.f_frsize, "free": found.f_bavail * found.f_frsize}
+
+
+def fill(  # noqa: PLR0917  # called by names only, as the order has them
+    pod: str, container: str, fault: str, path: str, seconds: float, at_most: int, folder: str = FOLDER
+) -> Answer:
+    """Hold what is free on a volume, also what becomes free: in a file without a name, which a process keeps open.
+
+    Args:
+        pod: the pod's uid.
+        container: the container's id.
+        fault: the fault's name.
+        path: where the volume is mounted in the container.
+        seconds: after how long the process ends, and the kernel removes the file.
+        at_most: how many bytes the file may have.
+        folder: where records are kept.
+
+    Returns:
+        `{"holder": pid}`.
+    """
+    record = _record(folder, container, fault)
+    place = f"/proc/{_some(pod, container)[0]['pid']}/root{path}"
+    try:
+        file = os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
+            raise
+        named = Path(place, f".assay-{os.getpid()}")  # a file system without files that never had a name
+        file = os.open(named, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        named.unlink()
+    about = {"pod": pod, "container": container, "file": file}
+    deadline = time.monotonic() + seconds
+    return {"holder": _start_healer(record, about, deadline, lambda: _grow(file, at_most), lambda: None)}
+
+
+def _grow(file: int, at_most: int) -> None:
+    """Let the file take what is free for anybody, in ever smaller pieces."""
+    piece = at_most
+    while piece >= _BLOCK:
+        size = os.fstat(file).st_size
+        space = os.fstatvfs(file)
+        piece = min(piece, space.f_bavail * space.f_frsize, at_most - size)
+        if piece <= 0:
+            return
+        try:
+            os.posix_fallocate(file, size, piece)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            piece //= 2
+
+
+def held(container: str, fault: str, folder: str = FOLDER, **_of: str) -> Answer:
+    """What a fault still holds: `{"held": whether, "total": bytes of the file system, "free": bytes}`."""
+    try:
+        holder = json.loads(_record(folder, container, fault).read_text())
+        if _started(holder["pid"]) == holder["started"]:
+            return {"held": True, **_space(f"/proc/{holder['pid']}/fd/{holder['file']}")}
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return {"held": False}
+
+
 _DO: dict[str, Callable[..., Answer]] = {
     "processes": processes,
     "signal": signal_all,
@@ -372,6 +471,9 @@ _DO: dict[str, Callable[..., Answer]] = {
     "cut": cut,
     "mend": mend,
     "reach": reach,
+    "volume": volume,
+    "fill": fill,
+    "held": held,
     "stay": stay,
 }
 
