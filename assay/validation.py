@@ -1,7 +1,8 @@
 """The main job: from nothing to a verdict, in one command.
 
 up → deploy → pre-flight → one ETL run → load → drain → collect → three faults under load → judge → report. What was
-recorded until a stage failed is judged all the same: a run that stopped halfway is evidence too, and its verdict says so.
+recorded until a stage failed is judged all the same: a run that stopped halfway is evidence too, and its verdict says
+so.
 """
 
 from __future__ import annotations

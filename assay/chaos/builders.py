@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from kubernetes import client
+
 from assay.chaos import isolation, roles, target
 from assay.chaos.composite import AtOnce
+from assay.chaos.crash import Crashed
 from assay.chaos.deletion import Deleted
-from assay.chaos.faults import Killed, Paused
-from assay.errors import UsageError
+from assay.chaos.disk import Filled
+from assay.chaos.drain import Drained
+from assay.chaos.faults import Killed, Paused, Probe, Unserved
+from assay.chaos.names import Names
+from assay.chaos.rolling import Restarted
+from assay.chaos.witness import Witnessed
+from assay.errors import AssayError, UsageError
+from assay.platform import Platform, reason
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -23,11 +32,15 @@ if TYPE_CHECKING:
     from assay.chaos.node import Nodes
     from assay.chaos.target import Target
     from assay.kafka.admin import Admin
-    from assay.platform import Platform
 
 WHO: Final = ("broker", "consumer")
 HOW: Final = ("sigkill", "sigterm", "pause", "isolated")
 GRACE: Final = ("normal", "none")
+DNS_AT: Final = ("clients", "servers")
+_NAMES_ARE_ASKED_BY: Final = ("analytics", "etl", "kafka")
+_SYSTEM: Final = "kube-system"
+_DNS_SERVICE: Final = "kube-dns"
+_DNS_LABEL: Final = "k8s-app=kube-dns"
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,90 @@ def two_brokers(site: Site, *, how: str, seed: int) -> Fault:
     """The same to two brokers at once."""
     chosen = _as("two that a write needs", seed)
     return AtOnce([_harmed(site, one, how, chosen) for one in site.two_brokers(seed)])
+
+
+def node_crashed(site: Site, *, who: str, role: str, seed: int) -> Fault:
+    """The node of a broker or consumer that crashes."""
+    if site.machines is None:
+        raise UsageError(
+            "The machines of this cluster's nodes are out of reach, so that none can be crashed: "
+            "use an embedded cluster, or node-drain."
+        )
+    return Crashed(site.platform, site.machines, site.one(who, role, seed).node, _as(f"of {who} {role}", seed))
+
+
+def node_drained(site: Site, *, who: str, role: str, seed: int) -> Fault:
+    """The node of a broker or consumer that is drained."""
+    return Drained(site.platform, site.nodes, site.one(who, role, seed).node, _as(f"of {who} {role}", seed))
+
+
+def dns_down(site: Site, *, at: str) -> Fault:
+    """No names, for the platform's pods or for everybody."""
+    seen_in = site.client()
+    if seen_in is None:
+        raise UsageError("No consumer runs, in which it could be seen whether names are resolved.")
+    cuts = _deaf_clients(site) if at == "clients" else _deaf_servers(site, seen_in)
+    return Witnessed(cuts[0] if len(cuts) == 1 else AtOnce(cuts), [Names(site.platform, seen_in.pod)])
+
+
+def _deaf_clients(site: Site) -> list[Fault]:
+    """Those pods of the platform that look names up all the time, each without answers."""
+    server = _dns_service(site)
+    brokers = [site.facts.broker(number) for number in site.facts.brokers]
+    if len(brokers) < 2:  # noqa: PLR2004  # one broker shows another that it is alive
+        raise UsageError("Fewer than two brokers run: nobody shows that the other still has its network.")
+    found: list[Fault] = []
+    for component in _NAMES_ARE_ASKED_BY:
+        for pod in site.platform.pods(component):
+            if pod.status.phase == "Running":
+                one = target.find(site.platform, pod.metadata.name)
+                other = next(broker for broker in brokers if broker.uid != one.uid)
+                port = isolation.REPLICATION if component == "kafka" else isolation.INTERNAL
+                beside = Probe(one, other.address, port)
+                found.append(isolation.from_dns(site.nodes, one, server=server, beside=beside, chosen=component))
+    return found
+
+
+def _deaf_servers(site: Site, seen_in: Target) -> list[Fault]:
+    """All servers of cluster DNS, without questions: nobody in the cluster gets a name any more."""
+    system = Platform(site.platform.kubeconfig, site.platform.context, _SYSTEM)
+    pods = system.core.list_namespaced_pod(_SYSTEM, label_selector=_DNS_LABEL).items
+    api = system.core.read_namespaced_service("kubernetes", "default").spec
+    servers = [target.find(system, one.metadata.name) for one in pods if one.status.phase == "Running"]
+    if not servers:
+        raise UsageError(f"No pod with the label {_DNS_LABEL} runs in {_SYSTEM}: this cluster's DNS is elsewhere.")
+    return [
+        isolation.dns_server(
+            site.nodes, one, client=seen_in, api=Probe(one, str(api.cluster_ip), int(api.ports[0].port))
+        )
+        for one in servers
+    ]
+
+
+def _dns_service(site: Site) -> str:
+    try:
+        return str(site.platform.core.read_namespaced_service(_DNS_SERVICE, _SYSTEM).spec.cluster_ip)
+    except client.ApiException as error:
+        raise AssayError(f"There is no service {_DNS_SERVICE} in {_SYSTEM}: {reason(error)}.") from None
+
+
+def feed_down(site: Site) -> Fault:
+    """The price feed, which nobody reaches any more."""
+    running = [one for one in site.platform.pods("feed") if one.status.phase == "Running"]
+    if not running:
+        raise UsageError(f"No pod of the feed runs in {site.platform.namespace}.")
+    ports = [int(one.container_port) for one in running[0].spec.containers[0].ports or ()]
+    return Unserved(site.platform, site.nodes, target.find(site.platform, running[0].metadata.name), ports)
+
+
+def disk_full(site: Site, *, role: str, seed: int, path: str) -> Fault:
+    """A broker whose volume is full."""
+    return Filled(site.platform, site.nodes, site.one("broker", role, seed), path, _as(role, seed))
+
+
+def rolling_restart(site: Site) -> Fault:
+    """All brokers, one after another."""
+    return Restarted(site.platform, site.nodes, site.admin)
 
 
 def _harmed(site: Site, one: Target, how: str, chosen: str) -> Fault:

@@ -174,6 +174,11 @@ _EITHER: Final = (
     Argument("role", "random", "which one, by the roles of brokers or of consumers"),
     _SEED,
 )
+_NODE: Final = (
+    Argument("who", "broker", "on whose node", builders.WHO),
+    Argument("role", "leader:0", "which one, by the roles of brokers or of consumers"),
+    _SEED,
+)
 _PEERS: Final = Argument("peers", "everyone", "from whom", PEERS)
 _DIRECTION: Final = Argument("direction", "both", "which packets are dropped, as the pod sees them", tuple(DIRECTIONS))
 _SHARE: Final = Argument("share", 0.1, "of packets that is lost, each by chance", above=0, up_to=1)
@@ -236,5 +241,44 @@ CATALOGUE: Final[dict[str, Entry]] = {
         (*_EITHER, Argument("grace", "normal", "how long it may take to end: its own time, or none", builders.GRACE)),
         bite_seconds=60,
         heal_seconds=120,
+    ),
+    "node-kill": Entry(
+        "a node crashes with all its pods, and starts again, as by a reboot (embedded clusters only)",
+        builders.node_crashed,
+        _NODE,
+        heal_seconds=240,
+    ),
+    "node-drain": Entry(
+        "a node takes no pods, and the platform's pods on it are evicted, as far as disruption budgets allow",
+        builders.node_drained,
+        _NODE,
+        bite_seconds=120,
+        heal_seconds=180,
+    ),
+    "dns-down": Entry(
+        "names get no answer",
+        builders.dns_down,
+        (
+            Argument(
+                "at",
+                "clients",
+                "the platform's own pods, as they are now, or the servers, for everybody in the cluster",
+                builders.DNS_AT,
+            ),
+        ),
+        bite_seconds=60,
+    ),
+    "feed-down": Entry("the price feed is reached by nobody", builders.feed_down, bite_seconds=60, heal_seconds=120),
+    "disk-full": Entry(
+        "a broker's volume is full, if it is a disk of its own",
+        builders.disk_full,
+        (*_BROKER, Argument("path", "/var/lib/kafka", "where the volume is mounted in the broker's container")),
+        heal_seconds=240,
+    ),
+    "rolling-restart": Entry(
+        "the brokers are restarted one after another, each made anew before the next",
+        builders.rolling_restart,
+        bite_seconds=90,
+        heal_seconds=420,
     ),
 }
