@@ -20,6 +20,7 @@ from assay.recovery import feasibility, reading
 from assay.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from assay.load import Brake
@@ -65,21 +66,23 @@ def note_recovery(platform: Platform, run: Run, phases: Phases) -> tuple[Judged,
     """The same for a run: what was read goes into its folder, and what follows from it into its manifest."""
     document, judged = check_recovery(platform, run.manifest.plan, run.manifest.objectives, phases)
     (run.folder / settings.FILE).write_text(settings.text(document))
-    run.note(
-        feasibility=tuple(
-            Feasibility(
-                fault=str(one.fault),
-                objective=one.objective,
-                objective_seconds=one.objective_seconds,
-                least_seconds=one.floor.least_seconds,
-                most_seconds=one.floor.most_seconds,
-                verdict=one.verdict,
-                detail=str(one),
-            )
-            for one in judged
-        )
-    )
+    run.note(feasibility=_noted(judged))
     return judged
+
+
+def _noted(judged: Sequence[Judged]) -> tuple[Feasibility, ...]:
+    return tuple(
+        Feasibility(
+            fault=str(one.fault),
+            objective=one.objective,
+            objective_seconds=one.objective_seconds,
+            least_seconds=one.floor.least_seconds,
+            most_seconds=one.floor.most_seconds,
+            verdict=one.verdict,
+            detail=str(one),
+        )
+        for one in judged
+    )
 
 
 def run_etl(platform: Platform, run: Run, phases: Phases) -> None:
@@ -143,13 +146,14 @@ def load(platform: Platform, run: Run, phases: Phases, brake: Brake | None = Non
 
 
 def note_settings(platform: Platform, run: Run) -> None:
-    """Read the live settings into the run's folder, and the decisive ones and versions into its manifest."""
-    plan = run.manifest.plan
+    """Read the live settings into the run's folder; into its manifest the decisive ones, versions and floors."""
+    plan, objectives = run.manifest.plan, run.manifest.objectives
     document = settings.read(platform, Admin(platform.bootstrap()), plan)
     (run.folder / settings.FILE).write_text(settings.text(document))
     run.note(
         settings=run.manifest.settings | settings.decisive(document, plan),
         versions=run.manifest.versions | settings.versions(document),
+        feasibility=_noted(feasibility.judge(reading.settings_of(document), objectives.recovery_seconds)),
     )
 
 

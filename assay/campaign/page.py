@@ -30,6 +30,9 @@ FIGURES: Final = {
     "longest_consume_gap_seconds": "longest gap between consumed records (s)",
     "whole_after_heal_seconds": "whole again after healing was asked for (s)",
     "peak_lag_messages": "peak lag (messages)",
+    "floor_least_seconds": "the least that the settings allow (s)",
+    "floor_most_seconds": "the most that the settings allow (s)",
+    "over_floor": "recovery ÷ the most that the settings allow",
 }
 
 

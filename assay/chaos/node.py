@@ -50,7 +50,7 @@ class Node(Protocol):
 class Nodes(Protocol):
     """A cluster's nodes, by their names in Kubernetes."""
 
-    def __call__(self, name: str) -> Node:
+    def __call__(self, name: str, /) -> Node:
         """The node of this name.
 
         Raises:

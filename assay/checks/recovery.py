@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from assay.checks.shards import SendsShard
     from assay.checks.tally import Tally
 
+#: By the name that a fault has in the catalogue (`assay.chaos.catalogue`), the floors that it can have
+#: (`assay.recovery.floors`): which one depends on what a broker was just then, and on the group's protocol.
+FLOORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "consumer-sigkill": (
+        "consumer SIGKILL, classic protocol",
+        "consumer SIGKILL, consumer protocol",
+        "consumer SIGKILL, static member",
+    ),
+    "consumer-sigterm": ("consumer SIGTERM",),
+    "broker-sigkill": ("broker SIGKILL", "broker SIGKILL, coordinator", "broker SIGKILL, active controller"),
+    "broker-sigterm": ("broker SIGTERM",),
+    "broker-isolated": ("broker isolated",),
+    "node-kill": ("node lost, survivors serve",),
+    "rolling-restart": ("rolling restart, longest gap",),
+}
+_NOT_IN_USE: Final = "not in use"
 _MIN_IN_SYNC: Final = "topic min.insync.replicas"
 
 
@@ -125,6 +141,7 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
     }
     if whole is not None:
         measured["whole_after_heal_seconds"] = whole
+    measured |= _beside_floor(history, fault, seconds)
     if objective is not None:
         measured["objective_seconds"] = objective
     met = objective is None or seconds <= objective
@@ -136,6 +153,18 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
         phases,
         measured,
     )
+
+
+def _beside_floor(history: History, fault: Fault, seconds: float) -> dict[str, float]:
+    """The least and the most that the settings allow for such a fault, and recovery as a multiple of the most."""
+    wanted = FLOORS.get(fault.name, ())
+    found = [one for one in history.manifest.feasibility if one.fault in wanted and one.verdict != _NOT_IN_USE]
+    least = [one.least_seconds for one in found if one.least_seconds is not None]
+    most = [one.most_seconds for one in found if one.most_seconds is not None]
+    if not found or len(least) < len(found) or len(most) < len(found) or not max(most):
+        return {}
+    floor = {"floor_least_seconds": min(least), "floor_most_seconds": max(most)}
+    return floor | {"over_floor": seconds / max(most)}
 
 
 def _summary(fault: Fault, outage: Outage, seconds: float, objective: float | None, *, refused: bool) -> str:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from runs import Run, served
 
+from assay.chaos.catalogue import CATALOGUE
 from assay.checks import UndecidedError
 from assay.checks.history import Fault
 from assay.checks.outage import ACKS, CONSUMPTION, LAG, Outage, outage_of
 from assay.checks.phases import PHASES, Signs, phases_of, signs_of, whole_after
+from assay.checks.recovery import FLOORS
 from assay.checks.service import Service, acknowledgements, longest_gap, service_of
 from assay.checks.shards import SendsShard
+from assay.recovery.floors import Fault as Kind
 
 SECOND = 1_000_000_000
 
@@ -241,3 +244,38 @@ def test_refusing_writes_is_right_while_too_few_replicas_are_in_sync() -> None:
     assert one.measured["recovery_seconds"] == pytest.approx(3.0, abs=0.2)
     assert one.measured["whole_after_heal_seconds"] == pytest.approx(3.0, abs=0.2)
     assert "healing was asked for" in one.summary
+
+
+def test_recovery_stands_beside_what_the_settings_allow() -> None:
+    """Of the floors that the fault can have the widest counts; one that is not in use does not."""
+    run = served(gap=(20, 24))
+    for row in run.faults:
+        row["fault"] = "broker-sigkill"
+    run.manifest["objectives"] = {"recovery_seconds": {"broker-sigkill": 5}}
+    one = {"objective": "", "objective_seconds": None, "verdict": "possible", "detail": ""}
+    run.manifest["feasibility"] = [
+        {**one, "fault": "broker SIGKILL", "least_seconds": 2.5, "most_seconds": 4.0},
+        {**one, "fault": "broker SIGKILL, active controller", "least_seconds": 3.0, "most_seconds": 8.0},
+        {
+            **one,
+            "fault": "broker SIGKILL, coordinator",
+            "least_seconds": 0,
+            "most_seconds": 99,
+            "verdict": "not in use",
+        },
+    ]
+    (found,) = run.judged().recoveries
+    assert (found.measured["floor_least_seconds"], found.measured["floor_most_seconds"]) == (2.5, 8.0)
+    assert found.measured["over_floor"] == pytest.approx(found.measured["recovery_seconds"] / 8)
+
+
+def test_an_unknown_floor_is_none() -> None:
+    """Where a setting could not be read, nothing stands beside the recovery."""
+    run = served(gap=(20, 24))
+    assert "floor_least_seconds" not in run.judged().recoveries[0].measured
+
+
+def test_floors_have_the_names_of_both_houses() -> None:
+    """Each fault is one of the catalogue, each floor one of those that are computed."""
+    assert FLOORS.keys() <= CATALOGUE.keys()
+    assert {name for names in FLOORS.values() for name in names} <= {str(one) for one in Kind}
