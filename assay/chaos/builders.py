@@ -1,15 +1,15 @@
 """How each fault of the catalogue comes about: from plain arguments and what runs now, to a `Fault`.
 
-Everything here looks; nothing is changed before `inject`.
+Everything here looks; nothing is changed before `inject`. Errors of the API server go through: `catalogue.build` says
+them in a sentence.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
-
-from kubernetes import client
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from assay.chaos import isolation, roles, target
 from assay.chaos.composite import AtOnce
@@ -22,9 +22,10 @@ from assay.chaos.names import Names
 from assay.chaos.rolling import Restarted
 from assay.chaos.witness import Witnessed
 from assay.errors import AssayError, UsageError
-from assay.platform import Platform, reason
+from assay.platform import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Literal
 
     from assay.chaos.faults import Fault
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from assay.chaos.target import Target
     from assay.kafka.admin import Admin
 
+T = TypeVar("T")
 WHO: Final = ("broker", "consumer")
 HOW: Final = ("sigkill", "sigterm", "pause", "isolated")
 GRACE: Final = ("normal", "none")
@@ -88,14 +90,15 @@ class Site:
         """
         return [self.facts.broker(number) for number in roles.choose_two(self.facts, seed)]
 
-    def others(self, than: Target) -> list[Target]:
-        """The other brokers that run."""
-        found = [self.facts.broker(number) for number in self.facts.brokers]
-        return [one for one in found if one.uid != than.uid]
+    def brokers(self, but: Sequence[Target] = ()) -> list[Target]:
+        """The brokers that run, but for some."""
+        apart = {one.uid for one in but}
+        found = _running(self.facts.broker, self.facts.brokers)
+        return [one for one in found if one.uid not in apart]
 
     def client(self) -> Target | None:
         """Any consumer that runs."""
-        return target.find(self.platform, self.facts.consumers[0]) if self.facts.consumers else None
+        return next(_running(lambda name: target.find(self.platform, name), self.facts.consumers), None)
 
     def catalog(self) -> str | None:
         """The address of the consumers' catalog."""
@@ -123,9 +126,8 @@ def broker_dropped(
     site: Site, *, role: str, seed: int, peers: str, direction: str = "both", share: float = 1.0
 ) -> Fault:
     """A broker whose packets are dropped, all or a share."""
-    return _cut_off(
-        site, site.one("broker", role, seed), _as(role, seed), peers=peers, direction=direction, share=share
-    )
+    found = site.one("broker", role, seed)
+    return _cut_off(site, found, _as(role, seed), [found], peers=peers, direction=direction, share=share)
 
 
 def consumer_isolated(site: Site, *, role: str, seed: int, direction: str) -> Fault:
@@ -140,7 +142,8 @@ def consumer_isolated(site: Site, *, role: str, seed: int, direction: str) -> Fa
 def two_brokers(site: Site, *, how: str, seed: int) -> Fault:
     """The same to two brokers at once."""
     chosen = _as("two that a write needs", seed)
-    return AtOnce([_harmed(site, one, how, chosen) for one in site.two_brokers(seed)])
+    both = site.two_brokers(seed)
+    return AtOnce([_harmed(site, one, how, chosen, both) for one in both])
 
 
 def node_crashed(site: Site, *, who: str, role: str, seed: int) -> Fault:
@@ -170,7 +173,7 @@ def dns_down(site: Site, *, at: str) -> Fault:
 def _deaf_clients(site: Site) -> list[Fault]:
     """Those pods of the platform that look names up all the time, each without answers."""
     server = _dns_service(site)
-    brokers = [site.facts.broker(number) for number in site.facts.brokers]
+    brokers = site.brokers()
     if len(brokers) < 2:  # noqa: PLR2004  # one broker shows another that it is alive
         raise UsageError("Fewer than two brokers run: nobody shows that the other still has its network.")
     found: list[Fault] = []
@@ -202,10 +205,8 @@ def _deaf_servers(site: Site, seen_in: Target) -> list[Fault]:
 
 
 def _dns_service(site: Site) -> str:
-    try:
-        return str(site.platform.core.read_namespaced_service(_DNS_SERVICE, _SYSTEM).spec.cluster_ip)
-    except client.ApiException as error:
-        raise AssayError(f"There is no service {_DNS_SERVICE} in {_SYSTEM}: {reason(error)}.") from None
+    """The address that pods ask for names."""
+    return str(site.platform.core.read_namespaced_service(_DNS_SERVICE, _SYSTEM).spec.cluster_ip)
 
 
 def feed_down(site: Site) -> Fault:
@@ -227,7 +228,7 @@ def rolling_restart(site: Site) -> Fault:
     return Restarted(site.platform, site.nodes, site.admin)
 
 
-def _harmed(site: Site, one: Target, how: str, chosen: str) -> Fault:
+def _harmed(site: Site, one: Target, how: str, chosen: str, harmed: Sequence[Target]) -> Fault:
     match how:
         case "sigkill":
             return Killed(site.platform, site.nodes, one, "KILL", chosen)
@@ -236,22 +237,39 @@ def _harmed(site: Site, one: Target, how: str, chosen: str) -> Fault:
         case "pause":
             return Paused(site.nodes, one, chosen)
         case "isolated":
-            return _cut_off(site, one, chosen, peers="everyone")
+            return _cut_off(site, one, chosen, harmed, peers="everyone")
         case _:
             raise UsageError(f"There is no way {how!r} to harm a broker: give one of {', '.join(HOW)}.")
 
 
-def _cut_off(site: Site, one: Target, chosen: str, *, peers: str, direction: str = "both", share: float = 1.0) -> Fault:
+def _cut_off(
+    site: Site,
+    one: Target,
+    chosen: str,
+    harmed: Sequence[Target],
+    *,
+    peers: str,
+    direction: str = "both",
+    share: float = 1.0,
+) -> Fault:
+    """One broker that is cut off, as one sees it who is not harmed."""
     return isolation.broker(
         site.nodes,
         one,
-        others=site.others(one),
+        others=site.brokers(but=harmed),
         client=site.client(),
         peers=peers,
         direction=direction,
         loss=share,
         chosen=chosen,
     )
+
+
+def _running(find: Callable[[T], Target], names: Iterable[T]) -> Iterator[Target]:
+    """Those that run; one of which the container is just being started does not."""
+    for name in names:
+        with suppress(AssayError):
+            yield find(name)
 
 
 def _as(role: str, seed: int) -> str:

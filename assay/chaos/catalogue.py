@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict
 
+import urllib3
+from kubernetes import client
+
 from assay.chaos import builders, roles
 from assay.chaos.injection import BITE_SECONDS, HEAL_SECONDS
 from assay.chaos.isolation import DIRECTIONS, PEERS
-from assay.errors import UsageError
-from assay.platform import GROUP, TOPIC
+from assay.errors import AssayError, UsageError
+from assay.platform import GROUP, TOPIC, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +144,10 @@ def build(
     """
     found = entry(name)
     checked = found.checked(name, arguments)
-    return found.builder(builders.Site(platform, nodes, admin, machines, topic, group), **checked)
+    try:
+        return found.builder(builders.Site(platform, nodes, admin, machines, topic, group), **checked)
+    except (client.ApiException, urllib3.exceptions.HTTPError) as error:
+        raise AssayError(f"Kubernetes does not say whom {name} is to hit: {reason(error)}.") from None
 
 
 def entry(name: str) -> Entry:

@@ -190,10 +190,7 @@ class Dropped:
 
     def inject(self, name: str, seconds: float) -> None:
         """Load the rules, if the probes can show their effect."""
-        if not self.target.own_network:
-            raise UsageError(
-                f"The pod {self.target.pod} has its node's network: packets can't be dropped for it alone."
-            )
+        _refuse_shared_network(self.target)
         rules = packets.ruleset(_table(name), self.flows, seconds=seconds, loss=self.loss)
         if not packets.cut(self.flows, self._connection(self.through)):
             raise UsageError(f"The probe from {self.through} does not go through what is cut: it could show nothing.")
@@ -261,10 +258,7 @@ class Unserved:
 
     def inject(self, name: str, seconds: float) -> None:
         """Load the rules."""
-        if not self.target.own_network:
-            raise UsageError(
-                f"The pod {self.target.pod} has its node's network: packets can't be dropped for it alone."
-            )
+        _refuse_shared_network(self.target)
         if not self.target.ready:
             raise AssayError(f"The pod {self.target.pod} is not ready already, so no fault could be shown by that.")
         rules = packets.ruleset(_table(name), packets.flows(here=self.ports), seconds=seconds)
@@ -292,6 +286,11 @@ def _processes(nodes: Nodes, of: Target, do: str, **fields: str | float) -> list
     order = {"do": do, "pod": of.uid, "container": of.container_id, **fields}
     found: list[dict[str, Any]] = nodes(of.node).ask(order)["processes"]
     return found
+
+
+def _refuse_shared_network(of: Target) -> None:
+    if not of.own_network:
+        raise UsageError(f"The pod {of.pod} has its node's network: packets can't be dropped for it alone.")
 
 
 def _named(processes: list[dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -268,3 +269,60 @@ def test_a_volume_that_shares_its_disk_is_not_filled(platform: Platform, faults:
     with pytest.raises(UsageError, match="it is a folder of a disk that others use too"), refused:
         pytest.fail("it was filled")
     assert [row["step"] for row in rows(tmp_path)] == ["inject-asked", "failed"]
+
+
+@pytest.fixture
+def broker_with_a_disk(deployed: EmbeddedCluster, platform: Platform, tmp_path: Path) -> Iterator[str]:
+    """A broker whose volume is a disk of its own for the time of a test: a file of 1 GiB with a file system in it."""
+    pod = "kafka-2"
+    node = target.find(platform, pod).node
+    claim = platform.core.read_namespaced_persistent_volume_claim(f"data-{pod}", platform.namespace)
+    folder = platform.core.read_persistent_volume(claim.spec.volume_name).spec.host_path.path
+    image, aside = tmp_path / "disk", tmp_path / "aside"
+    aside.mkdir()
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+
+    def on_node(script: str) -> None:
+        command = [*deployed.enter_node(node), "/bin/sh", "-ec", script, "sh", str(image), folder, str(aside)]
+        subprocess.run(command, check=True, cwd="/")
+
+    with away(platform, pod):
+        on_node('mount -o loop "$1" "$3"; cp -a "$2/." "$3"; umount "$3"; mount -o loop "$1" "$2"')
+    wait_until_whole(platform)
+    yield pod
+    with away(platform, pod):
+        on_node(
+            'umount "$2"; mount -o loop "$1" "$3"; rm -r "$2"/*; rm -r "$3/lost+found"; cp -a "$3/." "$2"; umount "$3"'
+        )
+
+
+@contextmanager
+def away(platform: Platform, pod: str) -> Iterator[None]:
+    """A broker that finds no node for as long as the block lasts."""
+    there = target.find(platform, pod)
+    platform.core.patch_node(there.node, {"spec": {"unschedulable": True}})
+    platform.core.delete_namespaced_pod(pod, platform.namespace)
+
+    def gone() -> bool:
+        found = [one for one in platform.pods("kafka") if one.metadata.name == pod]
+        return bool(found) and found[0].metadata.uid != there.uid and found[0].status.phase == "Pending"
+
+    try:
+        wait_until(gone, 90, "the broker stays")
+        yield
+    finally:
+        platform.core.patch_node(there.node, {"spec": {"unschedulable": None}})
+
+
+@pytest.mark.endurance
+def test_a_broker_without_space_falls_out_and_comes_back(
+    platform: Platform, broker_with_a_disk: str, faults: LedgerWriter, tmp_path: Path
+) -> None:
+    """The other two go on; once there is space it is in sync again."""
+    broker = target.find(platform, broker_with_a_disk)
+    admin = Admin(platform.bootstrap())
+    with injected(Filled(platform, on_this_machine, broker, "/var/lib/kafka"), faults, "full", heal_seconds=240):
+        wait_until(admin.under_replicated, 90, "it does not mind")
+    assert [row["step"] for row in rows(tmp_path)] == WHOLE

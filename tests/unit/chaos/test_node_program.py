@@ -85,6 +85,8 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
         {"do": "pause", "pod": POD, "container": CONTAINER, "fault": "x", "seconds": 1},
         {"do": "cut", "pod": POD, "ruleset": ""},
         {"do": "reach", "pod": POD, "address": "127.0.0.1", "port": 1, "seconds": 1, "attempts": 1},
+        {"do": "volume", "pod": POD, "container": CONTAINER, "path": "/data"},
+        {"do": "fill", "pod": POD, "container": CONTAINER, "fault": "x", "path": "/data", "seconds": 1, "at_most": 1},
     ],
     ids=lambda order: order["do"],
 )
@@ -100,6 +102,7 @@ def test_undoing_what_is_not_there_is_fine() -> None:
     assert here.ask({"do": "mend", "pod": POD, "table": "inet assay-x"}) == {"there": False}
     assert here.ask({"do": "processes", "pod": POD, "container": CONTAINER}) == {"processes": []}
     assert here.ask({"do": "resume", "pod": POD, "container": CONTAINER, "fault": "absent"}) == {"processes": []}
+    assert here.ask({"do": "held", "pod": POD, "container": CONTAINER, "fault": "absent"}) == {"held": False}
 
 
 @pytest.fixture
