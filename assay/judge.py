@@ -7,9 +7,9 @@ reason, and the others go on.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay import evidence
 from assay.checks import CHECKS, History, UndecidedError
@@ -24,6 +24,7 @@ from assay.checks.timeline import Timeline
 from assay.checks.vacuity import preflight
 from assay.engine import Inline
 from assay.ledger import Recorded
+from assay.manifest import EXPERIMENTS
 from assay.verdict import Finding, Verdict, worst
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from assay.evidence import Evidence
     from assay.manifest import Manifest
 
+#: What the findings on experiments that belong to a run begin with.
+EXPERIMENT: Final = "experiment: "
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -50,6 +54,7 @@ class Judgement:
         history: What the checks saw, for plots; None if there is no manifest.
         timeline: How the load went over time (see `assay.checks.timeline`), for plots.
         recoveries: How the service came back from each fault.
+        experiments: The judgements of the experiments that belong to the run, by name; what could be judged.
     """
 
     verdict: Verdict
@@ -58,6 +63,7 @@ class Judgement:
     history: History | None
     timeline: Tally
     recoveries: tuple[Recovery, ...] = ()
+    experiments: Mapping[str, Judgement] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -84,7 +90,7 @@ def judge(
     on_offenders: Callable[[str, pa.Table], None] = lambda *_: None,
     shard_rows: int = SHARD_ROWS,
 ) -> Judgement:
-    """Judge a run's folder; nothing is written (`assay.report` does).
+    """Judge a run's folder, with the experiments that belong to it; nothing is written (`assay.report` does).
 
     Args:
         folder: The evidence.
@@ -97,7 +103,18 @@ def judge(
         UsageError: There is no such folder.
     """
     engine = engine or Inline()
-    return consider(evidence.load(folder, engine), engine, on_offenders, shard_rows)
+    judgement = consider(evidence.load(folder, engine), engine, on_offenders, shard_rows)
+    if judgement.manifest is None or not judgement.manifest.experiments:
+        return judgement
+    found: dict[str, Judgement] = {}
+    findings = list(judgement.findings)
+    for name, seal in judgement.manifest.experiments.items():
+        part = folder / EXPERIMENTS / name
+        if part.is_dir():
+            found[name] = judge(part, engine, shard_rows=shard_rows)
+        findings.append(_experiment(name, seal, found.get(name)))
+    verdict = worst(one.verdict for one in findings)
+    return replace(judgement, verdict=verdict, findings=tuple(findings), experiments=found)
 
 
 def consider(
@@ -164,6 +181,19 @@ def _conclude(check: Check, tally: Tally, failure: Failure | None, history: Hist
         else f"This could not be checked: {failure.reason}."
     )
     return finding(check.name, Verdict.UNKNOWN, text)
+
+
+def _experiment(name: str, seal: str, found: Judgement | None) -> Finding:
+    """An experiment that belongs to the run, from its own evidence: its verdict, and how service came back."""
+    check = f"{EXPERIMENT}{name}"
+    if found is None or found.manifest is None or not seal:
+        why = "there is no evidence of it" if found is None else found.sentence.rstrip(".")
+        return finding(check, Verdict.UNKNOWN, f"The experiment was not carried through: {why}.")
+    if found.manifest.seal != seal:
+        return finding(check, Verdict.UNKNOWN, "Its evidence is not what was recorded with this run.")
+    told = " ".join(one.summary for one in found.recoveries)
+    measured = {name: value for one in found.recoveries for name, value in one.measured.items()}
+    return finding(check, found.verdict, f"{found.sentence} {told}".strip(), measured)
 
 
 def _integrity(loaded: Evidence) -> Finding:

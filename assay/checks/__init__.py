@@ -70,4 +70,6 @@ def rule(check: str) -> str:
     """The rule of a check in one line. Empty for a name that is no check's."""
     if check.startswith("preflight"):
         return (vacuity.preflight.__doc__ or "").split("\n\n")[0]
+    if check.startswith("experiment"):
+        return "What the run's experiments break comes back in time, and nothing is lost meanwhile."
     return CHECKS[check].rule if check in CHECKS else ""

@@ -141,7 +141,10 @@ def _code(text: str) -> Markup:
 
 
 def _drawn(judgement: Judgement) -> list[Plot]:
-    return plots(judgement.history, judgement.timeline, judgement.recoveries) if judgement.history else []
+    if judgement.history is None:
+        return []
+    back = [one for part in (judgement, *judgement.experiments.values()) for one in part.recoveries]
+    return plots(judgement.history, judgement.timeline, back)
 
 
 def _tables(judgement: Judgement) -> dict[str, dict[str, str]]:
