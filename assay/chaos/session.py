@@ -289,8 +289,9 @@ class Session:
         self._lease.acquire()
         self._stack.callback(self._lease.release)
         self._stack.push(pods)  # first to be left: whoever waits for the lease's end finds the namespace going, or gone
-        self._nodes = pods
-        if self._made_here is not None:
+        if self._made_here is None:
+            self._nodes = pods
+        else:
             self._nodes = on_this_machine
 
     def _end_load(self, problems: list[str]) -> None:
