@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SIZES = (100_000, 1_000_000, 10_000_000, 100_000_000)
 _SMALLEST = 10_000
+_QUICK = 1_000_000
 _SAMPLE_SECONDS = 0.2
 
 
@@ -79,7 +80,9 @@ def main(sizes: Sequence[int], processes: int, scratch: Path | None, plot: Path 
             began = time.perf_counter()
             manifest.digests(folder)
             hashing = time.perf_counter() - began
-            seconds, spent, peak = judged(folder, processes)
+            # What is over in a moment is tried thrice, and the best counts: starting up varies by more than it takes.
+            tries = 3 if messages <= _QUICK else 1
+            seconds, spent, peak = min(judged(folder, processes) for _ in range(tries))
         if messages == _SMALLEST:
             start_up = seconds
             continue
