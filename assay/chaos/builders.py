@@ -1,21 +1,31 @@
 """How each fault of the catalogue comes about: from plain arguments and what runs now, to a `Fault`.
 
-Everything here looks; nothing is changed before `inject`.
+Everything here looks; nothing is changed before `inject`. Errors of the API server go through: `catalogue.build` says
+them in a sentence.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from assay.chaos import isolation, roles, target
 from assay.chaos.composite import AtOnce
+from assay.chaos.crash import Crashed
 from assay.chaos.deletion import Deleted
-from assay.chaos.faults import Killed, Paused
-from assay.errors import UsageError
+from assay.chaos.disk import Filled
+from assay.chaos.drain import Drained
+from assay.chaos.faults import Killed, Paused, Probe, Unserved
+from assay.chaos.names import Names
+from assay.chaos.rolling import Restarted
+from assay.chaos.witness import Witnessed
+from assay.errors import AssayError, UsageError
+from assay.platform import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Literal
 
     from assay.chaos.faults import Fault
@@ -23,11 +33,16 @@ if TYPE_CHECKING:
     from assay.chaos.node import Nodes
     from assay.chaos.target import Target
     from assay.kafka.admin import Admin
-    from assay.platform import Platform
 
+T = TypeVar("T")
 WHO: Final = ("broker", "consumer")
 HOW: Final = ("sigkill", "sigterm", "pause", "isolated")
 GRACE: Final = ("normal", "none")
+DNS_AT: Final = ("clients", "servers")
+_NAMES_ARE_ASKED_BY: Final = ("analytics", "etl", "kafka")
+_SYSTEM: Final = "kube-system"
+_DNS_SERVICE: Final = "kube-dns"
+_DNS_LABEL: Final = "k8s-app=kube-dns"
 
 
 @dataclass(frozen=True)
@@ -75,14 +90,15 @@ class Site:
         """
         return [self.facts.broker(number) for number in roles.choose_two(self.facts, seed)]
 
-    def others(self, than: Target) -> list[Target]:
-        """The other brokers that run."""
-        found = [self.facts.broker(number) for number in self.facts.brokers]
-        return [one for one in found if one.uid != than.uid]
+    def brokers(self, but: Sequence[Target] = ()) -> list[Target]:
+        """The brokers that run, but for some."""
+        apart = {one.uid for one in but}
+        found = _running(self.facts.broker, self.facts.brokers)
+        return [one for one in found if one.uid not in apart]
 
     def client(self) -> Target | None:
         """Any consumer that runs."""
-        return target.find(self.platform, self.facts.consumers[0]) if self.facts.consumers else None
+        return next(_running(lambda name: target.find(self.platform, name), self.facts.consumers), None)
 
     def catalog(self) -> str | None:
         """The address of the consumers' catalog."""
@@ -110,9 +126,8 @@ def broker_dropped(
     site: Site, *, role: str, seed: int, peers: str, direction: str = "both", share: float = 1.0
 ) -> Fault:
     """A broker whose packets are dropped, all or a share."""
-    return _cut_off(
-        site, site.one("broker", role, seed), _as(role, seed), peers=peers, direction=direction, share=share
-    )
+    found = site.one("broker", role, seed)
+    return _cut_off(site, found, _as(role, seed), [found], peers=peers, direction=direction, share=share)
 
 
 def consumer_isolated(site: Site, *, role: str, seed: int, direction: str) -> Fault:
@@ -127,10 +142,93 @@ def consumer_isolated(site: Site, *, role: str, seed: int, direction: str) -> Fa
 def two_brokers(site: Site, *, how: str, seed: int) -> Fault:
     """The same to two brokers at once."""
     chosen = _as("two that a write needs", seed)
-    return AtOnce([_harmed(site, one, how, chosen) for one in site.two_brokers(seed)])
+    both = site.two_brokers(seed)
+    return AtOnce([_harmed(site, one, how, chosen, both) for one in both])
 
 
-def _harmed(site: Site, one: Target, how: str, chosen: str) -> Fault:
+def node_crashed(site: Site, *, who: str, role: str, seed: int) -> Fault:
+    """The node of a broker or consumer that crashes."""
+    if site.machines is None:
+        raise UsageError(
+            "The machines of this cluster's nodes are out of reach, so that none can be crashed: "
+            "use an embedded cluster, or node-drain."
+        )
+    return Crashed(site.platform, site.machines, site.one(who, role, seed).node, _as(f"of {who} {role}", seed))
+
+
+def node_drained(site: Site, *, who: str, role: str, seed: int) -> Fault:
+    """The node of a broker or consumer that is drained."""
+    return Drained(site.platform, site.nodes, site.one(who, role, seed).node, _as(f"of {who} {role}", seed))
+
+
+def dns_down(site: Site, *, at: str) -> Fault:
+    """No names, for the platform's pods or for everybody."""
+    seen_in = site.client()
+    if seen_in is None:
+        raise UsageError("No consumer runs, in which it could be seen whether names are resolved.")
+    cuts = _deaf_clients(site) if at == "clients" else _deaf_servers(site, seen_in)
+    return Witnessed(cuts[0] if len(cuts) == 1 else AtOnce(cuts), [Names(site.platform, seen_in.pod)])
+
+
+def _deaf_clients(site: Site) -> list[Fault]:
+    """Those pods of the platform that look names up all the time, each without answers."""
+    server = _dns_service(site)
+    brokers = site.brokers()
+    if len(brokers) < 2:  # noqa: PLR2004  # one broker shows another that it is alive
+        raise UsageError("Fewer than two brokers run: nobody shows that the other still has its network.")
+    found: list[Fault] = []
+    for component in _NAMES_ARE_ASKED_BY:
+        for pod in site.platform.pods(component):
+            if pod.status.phase == "Running":
+                one = target.find(site.platform, pod.metadata.name)
+                other = next(broker for broker in brokers if broker.uid != one.uid)
+                port = isolation.REPLICATION if component == "kafka" else isolation.INTERNAL
+                beside = Probe(one, other.address, port)
+                found.append(isolation.from_dns(site.nodes, one, server=server, beside=beside, chosen=component))
+    return found
+
+
+def _deaf_servers(site: Site, seen_in: Target) -> list[Fault]:
+    """All servers of cluster DNS, without questions: nobody in the cluster gets a name any more."""
+    system = Platform(site.platform.kubeconfig, site.platform.context, _SYSTEM)
+    pods = system.core.list_namespaced_pod(_SYSTEM, label_selector=_DNS_LABEL).items
+    api = system.core.read_namespaced_service("kubernetes", "default").spec
+    servers = [target.find(system, one.metadata.name) for one in pods if one.status.phase == "Running"]
+    if not servers:
+        raise UsageError(f"No pod with the label {_DNS_LABEL} runs in {_SYSTEM}: this cluster's DNS is elsewhere.")
+    return [
+        isolation.dns_server(
+            site.nodes, one, client=seen_in, api=Probe(one, str(api.cluster_ip), int(api.ports[0].port))
+        )
+        for one in servers
+    ]
+
+
+def _dns_service(site: Site) -> str:
+    """The address that pods ask for names."""
+    return str(site.platform.core.read_namespaced_service(_DNS_SERVICE, _SYSTEM).spec.cluster_ip)
+
+
+def feed_down(site: Site) -> Fault:
+    """The price feed, which nobody reaches any more."""
+    running = [one for one in site.platform.pods("feed") if one.status.phase == "Running"]
+    if not running:
+        raise UsageError(f"No pod of the feed runs in {site.platform.namespace}.")
+    ports = [int(one.container_port) for one in running[0].spec.containers[0].ports or ()]
+    return Unserved(site.platform, site.nodes, target.find(site.platform, running[0].metadata.name), ports)
+
+
+def disk_full(site: Site, *, role: str, seed: int, path: str) -> Fault:
+    """A broker whose volume is full."""
+    return Filled(site.platform, site.nodes, site.one("broker", role, seed), path, _as(role, seed))
+
+
+def rolling_restart(site: Site) -> Fault:
+    """All brokers, one after another."""
+    return Restarted(site.platform, site.nodes, site.admin)
+
+
+def _harmed(site: Site, one: Target, how: str, chosen: str, harmed: Sequence[Target]) -> Fault:
     match how:
         case "sigkill":
             return Killed(site.platform, site.nodes, one, "KILL", chosen)
@@ -139,22 +237,39 @@ def _harmed(site: Site, one: Target, how: str, chosen: str) -> Fault:
         case "pause":
             return Paused(site.nodes, one, chosen)
         case "isolated":
-            return _cut_off(site, one, chosen, peers="everyone")
+            return _cut_off(site, one, chosen, harmed, peers="everyone")
         case _:
             raise UsageError(f"There is no way {how!r} to harm a broker: give one of {', '.join(HOW)}.")
 
 
-def _cut_off(site: Site, one: Target, chosen: str, *, peers: str, direction: str = "both", share: float = 1.0) -> Fault:
+def _cut_off(
+    site: Site,
+    one: Target,
+    chosen: str,
+    harmed: Sequence[Target],
+    *,
+    peers: str,
+    direction: str = "both",
+    share: float = 1.0,
+) -> Fault:
+    """One broker that is cut off, as one sees it who is not harmed."""
     return isolation.broker(
         site.nodes,
         one,
-        others=site.others(one),
+        others=site.brokers(but=harmed),
         client=site.client(),
         peers=peers,
         direction=direction,
         loss=share,
         chosen=chosen,
     )
+
+
+def _running(find: Callable[[T], Target], names: Iterable[T]) -> Iterator[Target]:
+    """Those that run; one of which the container is just being started does not."""
+    for name in names:
+        with suppress(AssayError):
+            yield find(name)
 
 
 def _as(role: str, seed: int) -> str:

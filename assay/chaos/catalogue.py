@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict
 
+import urllib3
+from kubernetes import client
+
 from assay.chaos import builders, roles
 from assay.chaos.injection import BITE_SECONDS, HEAL_SECONDS
 from assay.chaos.isolation import DIRECTIONS, PEERS
-from assay.errors import UsageError
-from assay.platform import GROUP, TOPIC
+from assay.errors import AssayError, UsageError
+from assay.platform import GROUP, TOPIC, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +144,10 @@ def build(
     """
     found = entry(name)
     checked = found.checked(name, arguments)
-    return found.builder(builders.Site(platform, nodes, admin, machines, topic, group), **checked)
+    try:
+        return found.builder(builders.Site(platform, nodes, admin, machines, topic, group), **checked)
+    except (client.ApiException, urllib3.exceptions.HTTPError) as error:
+        raise AssayError(f"Kubernetes does not say whom {name} is to hit: {reason(error)}.") from None
 
 
 def entry(name: str) -> Entry:
@@ -172,6 +178,11 @@ _CONSUMER: Final = (Argument("role", "random", f"which consumer: {', '.join(role
 _EITHER: Final = (
     Argument("who", "consumer", "a broker's or a consumer's", builders.WHO),
     Argument("role", "random", "which one, by the roles of brokers or of consumers"),
+    _SEED,
+)
+_NODE: Final = (
+    Argument("who", "broker", "on whose node", builders.WHO),
+    Argument("role", "leader:0", "which one, by the roles of brokers or of consumers"),
     _SEED,
 )
 _PEERS: Final = Argument("peers", "everyone", "from whom", PEERS)
@@ -236,5 +247,44 @@ CATALOGUE: Final[dict[str, Entry]] = {
         (*_EITHER, Argument("grace", "normal", "how long it may take to end: its own time, or none", builders.GRACE)),
         bite_seconds=60,
         heal_seconds=120,
+    ),
+    "node-kill": Entry(
+        "a node crashes with all its pods, and starts again, as by a reboot (embedded clusters only)",
+        builders.node_crashed,
+        _NODE,
+        heal_seconds=240,
+    ),
+    "node-drain": Entry(
+        "a node takes no pods, and the platform's pods on it are evicted, as far as disruption budgets allow",
+        builders.node_drained,
+        _NODE,
+        bite_seconds=120,
+        heal_seconds=180,
+    ),
+    "dns-down": Entry(
+        "names get no answer",
+        builders.dns_down,
+        (
+            Argument(
+                "at",
+                "clients",
+                "the platform's own pods, as they are now, or the servers, for everybody in the cluster",
+                builders.DNS_AT,
+            ),
+        ),
+        bite_seconds=60,
+    ),
+    "feed-down": Entry("the price feed is reached by nobody", builders.feed_down, bite_seconds=60, heal_seconds=120),
+    "disk-full": Entry(
+        "a broker's volume is full, if it is a disk of its own",
+        builders.disk_full,
+        (*_BROKER, Argument("path", "/var/lib/kafka", "where the volume is mounted in the broker's container")),
+        heal_seconds=240,
+    ),
+    "rolling-restart": Entry(
+        "the brokers are restarted one after another, each made anew before the next",
+        builders.rolling_restart,
+        bite_seconds=90,
+        heal_seconds=420,
     ),
 }

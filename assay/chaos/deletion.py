@@ -41,7 +41,7 @@ class Deleted:
 
     def inject(self, name: str, seconds: float) -> None:  # noqa: ARG002  # there is nothing to end after a time
         """Ask for its deletion, of this very pod and no later one of its name."""
-        pods = self.platform.core.list_namespaced_pod(self.platform.namespace).items
+        pods = readiness.pods(self.platform)
         found = next((one for one in pods if one.metadata.uid == self.target.uid), None)
         if found is None:
             raise AssayError(f"The pod {self.target.pod} is gone already: it can't be deleted.")
@@ -69,10 +69,7 @@ class Deleted:
         """It is gone, its owner has as many ready pods as before, and a new one among them."""
         if self._before is None:
             return "nothing was deleted"
-        try:
-            pods = self.platform.core.list_namespaced_pod(self.platform.namespace).items
-        except client.ApiException as error:
-            raise AssayError(f"The pods can't be looked up: {reason(error)}.") from None
+        pods = readiness.pods(self.platform)
         now = readiness.of(pods)
         new = now.new(self._before, self._owner)
         gone = all(one.metadata.uid != self.target.uid for one in pods)

@@ -190,10 +190,7 @@ class Dropped:
 
     def inject(self, name: str, seconds: float) -> None:
         """Load the rules, if the probes can show their effect."""
-        if not self.target.own_network:
-            raise UsageError(
-                f"The pod {self.target.pod} has its node's network: packets can't be dropped for it alone."
-            )
+        _refuse_shared_network(self.target)
         rules = packets.ruleset(_table(name), self.flows, seconds=seconds, loss=self.loss)
         if not packets.cut(self.flows, self._connection(self.through)):
             raise UsageError(f"The probe from {self.through} does not go through what is cut: it could show nothing.")
@@ -243,10 +240,57 @@ class Dropped:
         raise UsageError(f"The probe from {probe} does not touch the pod {self.target.pod}.")
 
 
+@dataclass
+class Unserved:
+    """A pod whose ports nobody reaches, and whose own kubelet is what notices: its readiness probe gets no answer.
+
+    For pods that no other pod may connect to all the time. Where it lasts, the liveness probe has the container
+    started again, as it would without us.
+    """
+
+    platform: Platform
+    nodes: Nodes
+    target: Target
+    ports: Collection[int]
+    chosen: str = ""
+    kind: str = "packet-drop"
+    _asked: bool = field(default=False, init=False)
+
+    def inject(self, name: str, seconds: float) -> None:
+        """Load the rules."""
+        _refuse_shared_network(self.target)
+        if not self.target.ready:
+            raise AssayError(f"The pod {self.target.pod} is not ready already, so no fault could be shown by that.")
+        rules = packets.ruleset(_table(name), packets.flows(here=self.ports), seconds=seconds)
+        self._asked = True
+        self.nodes(self.target.node).ask({"do": "cut", "pod": self.target.uid, "ruleset": rules})
+
+    def bites(self) -> str | None:
+        """Its readiness probe fails while its container runs."""
+        now = target.find(self.platform, self.target.pod, self.target.container)
+        return None if now.ready else f"{self.target.pod} runs and does not answer its readiness probe"
+
+    def heal(self, name: str) -> None:
+        """Delete the rules, if they did not go with the pod."""
+        self.nodes(self.target.node).ask({"do": "mend", "pod": self.target.uid, "table": _table(name)})
+
+    def healed(self) -> str | None:
+        """It answers its readiness probe again."""
+        if not self._asked:
+            return "nothing was dropped"
+        now = target.find(self.platform, self.target.pod, self.target.container)
+        return f"{self.target.pod} answers its readiness probe" if now.ready else None
+
+
 def _processes(nodes: Nodes, of: Target, do: str, **fields: str | float) -> list[dict[str, Any]]:
     order = {"do": do, "pod": of.uid, "container": of.container_id, **fields}
     found: list[dict[str, Any]] = nodes(of.node).ask(order)["processes"]
     return found
+
+
+def _refuse_shared_network(of: Target) -> None:
+    if not of.own_network:
+        raise UsageError(f"The pod {of.pod} has its node's network: packets can't be dropped for it alone.")
 
 
 def _named(processes: list[dict[str, Any]]) -> str:

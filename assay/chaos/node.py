@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 #: How long an order may take, beside what it waits for by itself (seconds).
 ORDER_SECONDS: Final = 30.0
 VARIABLE: Final = "ASSAY_PROGRAM"
-_LAUNCH: Final = f"import os; exec(os.environ[{VARIABLE!r}])"
+#: The program's parts; each imports only earlier ones, and the last one has `main`.
+PARTS: Final = ("node_processes", "node_disk", "node_network", "node_program")
+#: Makes modules of the parts, under the names by which they import one another, with nothing installed.
+_LAUNCH: Final = f"""
+import json, os, sys, types
+package = sys.modules["assay.chaos"] = types.ModuleType("assay.chaos")
+for name, text in json.loads(os.environ[{VARIABLE!r}]).items():
+    part = sys.modules["assay.chaos." + name] = types.ModuleType(name)
+    setattr(package, name, part)
+    exec(text, part.__dict__)
+part.main()
+"""
 
 
 class Node(Protocol):
@@ -48,8 +59,9 @@ class Nodes(Protocol):
 
 
 def program() -> str:
-    """The node program's text, which the environment variable `VARIABLE` must hold where `command` is run."""
-    return resources.files("assay.chaos").joinpath("node_program.py").read_text()
+    """The texts of the program's parts, as the variable `VARIABLE` must hold them where `command` is run."""
+    folder = resources.files("assay.chaos")
+    return json.dumps({part: folder.joinpath(f"{part}.py").read_text() for part in PARTS})
 
 
 def command(order: Order, python: str = "python3") -> list[str]:

@@ -1,266 +1,47 @@
 """What does the harm, on the node itself: one order in, one answer out, both JSON.
 
-It is sent as text and run by any Python from 3.10 on that has its standard library, so it imports nothing of ours. It
-needs root and must see the node's processes. Orders are objects with `do`; their other fields are the functions'
-parameters:
+It is sent as text, part by part (see `node.program`), and run by any Python from 3.10 on that has its standard library,
+so it imports nothing of ours but its own parts. It needs root and must see the node's processes. Orders are objects
+with `do`; their other fields are the functions' parameters:
 
     processes  the processes of a container (or of a whole pod), with their states
     signal     send a signal to all of them
     pause      stop all of them (SIGSTOP), and have them continued by itself after `seconds`
-    resume     continue them (SIGCONT)
+    resume     continue them (SIGCONT), or give the space back that `fill` holds
     cut        load an nftables ruleset into the pod's network namespace
     mend       delete a table from it
     reach      try TCP connections from the pod's network namespace
-    stay       be there for other orders, and in the end continue what is still paused
+    volume     how big the file system of a volume is, and whether the volume is all of it
+    fill       hold the space that is left on a volume, and give it back by itself after `seconds`
+    held       what is still held of it
+    stay       be there for other orders, and in the end undo what is still paused or held
 
 Answers are the functions' results, or `{"error": "a sentence"}`.
-
-A pod is known by its uid and a container by its id, as Kubernetes has them. Both stand in the path of a process's
-cgroup, whatever the cgroup version and driver: `/kubepods/burstable/pod<uid>/<id>` (cgroupfs),
-`/kubepods.slice/…-pod<uid, dashes as underscores>.slice/cri-containerd-<id>.scope` (systemd), or with a runtime's own
-prefix. Signals go through a pidfd that was opened before the process was looked at, so that they reach that process or
-none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.chaos import node_disk, node_network, node_processes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-FOLDER = "/run/assay-faults"
-"""Where the records of paused containers are kept."""
-
-_NODE_MOUNTS = "/proc/1/ns/mnt"
-_NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
-_TOOL_SECONDS = 20
-_ROUNDS = 50
-_TICK_SECONDS = 0.2
 _MARK = "asked"
-_STOPPED = "T"
-_GONE = ("Z", "X")
-_NOT_FOUND = 127
-
-Process = dict[str, Any]
-Answer = dict[str, Any]
 
 
-class OrderError(Exception):
-    """The order can't be carried out; the message is the sentence that says why."""
+def stay(seconds: float, folder: str = node_processes.FOLDER) -> node_processes.Answer:
+    """Be there for other orders: end when none came for so long and nothing is in force, or when told to (SIGTERM).
 
-
-def belongs(cgroups: str, pod: str, container: str | None = None) -> bool:
-    """Whether a process is of a pod, and of a container of it if one is named.
-
-    Args:
-        cgroups: the text of its /proc/<pid>/cgroup.
-        pod: the pod's uid.
-        container: the container's id, without the runtime's scheme.
-    """
-    marks = (f"pod{pod}", f"pod{pod.replace('-', '_')}")
-    for line in cgroups.splitlines():
-        parts = line.split(":", 2)[-1].split("/")
-        mine = any(mark in part for part in parts for mark in marks)
-        if mine and (container is None or any(_is_of(part, container) for part in parts)):
-            return True
-    return False
-
-
-def _is_of(part: str, container: str) -> bool:
-    name = part.removesuffix(".scope")
-    return name == container or name.endswith(("-" + container, ":" + container))
-
-
-def processes(pod: str, container: str | None = None) -> Answer:
-    """The live processes of a container or pod, the oldest first: `{"processes": [{"pid", "started", "state"}]}`.
-
-    `started` is in clock ticks since boot, `state` the letter of proc(5).
-    """
-    found = []
-    for folder in Path("/proc").iterdir():
-        one = _look(int(folder.name), pod, container) if folder.name.isdigit() else None
-        if one:
-            found.append(one)
-    return {"processes": sorted(found, key=lambda one: (one["started"], one["pid"]))}
-
-
-def _look(pid: int, pod: str, container: str | None) -> Process | None:
-    try:
-        if not belongs(Path(f"/proc/{pid}/cgroup").read_text(), pod, container):
-            return None
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    if fields[0] in _GONE:
-        return None
-    return {"pid": pid, "started": int(fields[19]), "state": fields[0]}
-
-
-def _some(pod: str, container: str | None = None) -> list[Process]:
-    found: list[Process] = processes(pod, container)["processes"]
-    if not found:
-        what = f"the container {container[:12]}" if container else "any container"
-        raise OrderError(f"no process of {what} of the pod {pod} is to be seen here: is it on this node, and running?")
-    return found
-
-
-def signal_all(pod: str, container: str, name: str) -> Answer:
-    """Send a signal to every process of a container, also to those that it starts meanwhile.
-
-    Args:
-        pod: the pod's uid.
-        container: the container's id.
-        name: the signal, like `KILL`.
-
-    Returns:
-        `{"processes": [...]}`, those it was sent to, as they were before.
-    """
-    number = signal.Signals[f"SIG{name}"]
-    _some(pod, container)
-    sent: dict[tuple[int, int], Process] = {}
-    for _ in range(_ROUNDS):
-        new = [one for one in processes(pod, container)["processes"] if (one["pid"], one["started"]) not in sent]
-        if not new:
-            break
-        for one in new:
-            if _signal(one, pod, container, number):
-                sent[one["pid"], one["started"]] = one
-    return {"processes": list(sent.values())}
-
-
-def _signal(one: Process, pod: str, container: str, number: signal.Signals) -> bool:
-    try:
-        handle = os.pidfd_open(one["pid"])
-    except ProcessLookupError:
-        return False
-    try:
-        now = _look(one["pid"], pod, container)
-        if now is None or now["started"] != one["started"]:
-            return False
-        signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-def pause(pod: str, container: str, fault: str, seconds: float, folder: str = FOLDER) -> Answer:
-    """Stop every process of a container, with a healer that continues them.
-
-    The healer is a process of its own, with no ties to this one, and is there before anything is stopped.
-
-    Args:
-        pod: the pod's uid.
-        container: the container's id.
-        fault: the fault's name; the same container is not paused twice by one name.
-        seconds: after how long the healer continues them.
-        folder: where records are kept.
-
-    Returns:
-        `{"processes": [...], "healer": pid}`.
-    """
-    _some(pod, container)
-    record = _record(folder, container, fault)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    if record.exists():
-        raise OrderError(f"the fault {fault} is in force already")
-    healer = _start_healer(pod, container, record, time.monotonic() + seconds)
-    return {**signal_all(pod, container, "STOP"), "healer": healer}
-
-
-def _record(folder: str, container: str, fault: str) -> Path:
-    """Where the record of a paused container is; names of faults repeat from run to run, containers do not."""
-    return Path(folder, f"{container}.{fault}.json")
-
-
-def _start_healer(pod: str, container: str, record: Path, deadline: float) -> int:
-    """Fork twice, so that the healer is nobody's child; returns its pid once its record is written."""
-    seen, told = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(told)
-        os.waitpid(child, 0)
-        with os.fdopen(seen) as answer:
-            text = answer.read()
-        if not text:
-            raise OrderError("the process that would heal the fault could not be started: nothing was paused")
-        return int(text)
-    try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        _be_healer(pod, container, record, deadline, told)
-    finally:
-        os._exit(0)
-
-
-def _be_healer(pod: str, container: str, record: Path, deadline: float, told: int) -> None:
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    me = {"pid": os.getpid(), "started": _started(os.getpid()), "pod": pod, "container": container}
-    draft = record.with_suffix(".draft")
-    draft.write_text(json.dumps(me))
-    draft.rename(record)
-    os.write(told, str(os.getpid()).encode())
-    os.close(told)
-    while time.monotonic() < deadline:
-        time.sleep(max(0.0, min(_TICK_SECONDS, deadline - time.monotonic())))
-    _continue(pod, container)
-    record.unlink(missing_ok=True)
-
-
-def _started(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def _continue(pod: str, container: str) -> list[Process]:
-    stopped = [one for one in processes(pod, container)["processes"] if one["state"] == _STOPPED]
-    for one in stopped:
-        _signal(one, pod, container, signal.SIGCONT)
-    return stopped
-
-
-def resume(pod: str, container: str, fault: str, folder: str = FOLDER) -> Answer:
-    """Continue what is stopped of a container, and end its healer; nothing to do is fine.
-
-    Returns:
-        `{"processes": [...]}`, those that were continued.
-    """
-    return {"processes": _resume(pod, container, _record(folder, container, fault))}
-
-
-def _resume(pod: str, container: str, record: Path) -> list[Process]:
-    continued = _continue(pod, container)  # first: until this is done the healer is still needed
-    try:
-        healer = json.loads(record.read_text())
-        if _started(healer["pid"]) == healer["started"]:
-            os.kill(healer["pid"], signal.SIGKILL)
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    record.unlink(missing_ok=True)
-    return continued
-
-
-def stay(seconds: float, folder: str = FOLDER) -> Answer:
-    """Be there for other orders: end when none came for so long and nothing is paused, or when told to (SIGTERM).
-
-    What is still paused from the folder then is continued.
+    What is still in force from the folder then is undone.
     """
 
     def told(_number: int, _frame: Any) -> None:
@@ -273,122 +54,47 @@ def stay(seconds: float, folder: str = FOLDER) -> Answer:
     try:
         seen, last = mark.stat().st_mtime_ns, time.monotonic()
         while time.monotonic() - last < seconds:
-            time.sleep(_TICK_SECONDS)
+            time.sleep(node_processes.TICK_SECONDS)
             now = mark.stat().st_mtime_ns
             if now != seen or any(Path(folder).glob("*.json")):
                 seen, last = now, time.monotonic()
     finally:
         for record in Path(folder).glob("*.json"):
             with contextlib.suppress(FileNotFoundError):
-                paused = json.loads(record.read_text())
-                _resume(paused["pod"], paused["container"], record)
+                about = json.loads(record.read_text())
+                node_processes.undo(about["pod"], about["container"], record)
     return {}
 
 
-def cut(pod: str, ruleset: str) -> Answer:
-    """Load an nftables ruleset into a pod's network namespace: `{}`."""
-    _enter_network(_some(pod)[0]["pid"])
-    _nft(ruleset)
-    return {}
-
-
-def mend(pod: str, table: str) -> Answer:
-    """Delete a table of a pod's network namespace: `{"there": whether the pod still is}`. No such table is fine."""
-    found = processes(pod)["processes"]
-    if not found:
-        return {"there": False}
-    _enter_network(found[0]["pid"])
-    _nft(f"table {table}\ndelete table {table}\n")  # to add a table that is there changes nothing
-    return {"there": True}
-
-
-def _enter_network(pid: int) -> None:
-    """Move this process into another's network namespace."""
-    with open(f"/proc/{pid}/ns/net") as namespace:  # noqa: PTH123  # setns wants a descriptor
-        library = ctypes.CDLL(None, use_errno=True)  # os.setns is there from Python 3.12 on
-        if library.setns(namespace.fileno(), _NEW_NETWORK):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), f"/proc/{pid}/ns/net")
-
-
-def _nft(ruleset: str) -> None:
-    """Give a ruleset to nft: to the one that is here, or else to the node's own."""
-    words = ["nft", "-f", "-"]
-    if shutil.which("nft", path=_PATH) is None:
-        words = ["nsenter", f"--mount={_NODE_MOUNTS}", *words]
-    try:
-        done = subprocess.run(
-            words,
-            input=ruleset,
-            capture_output=True,
-            text=True,
-            timeout=_TOOL_SECONDS,
-            env={"PATH": _PATH},
-            check=False,
-        )
-    except FileNotFoundError:
-        raise OrderError(f"neither nft nor {words[0]} is installed here: packets can't be dropped") from None
-    if done.returncode == _NOT_FOUND:
-        raise OrderError("neither this image nor the node has nft (package nftables): packets can't be dropped")
-    if done.returncode:
-        raise OrderError(f"nft refused the rules: {(done.stderr.strip() or 'it said nothing').splitlines()[0]}")
-
-
-def reach(pod: str, address: str, port: int, seconds: float, attempts: int) -> Answer:
-    """Try TCP connections from a pod's network namespace, one after another, until one gets no answer.
-
-    Args:
-        pod: the pod's uid.
-        address: an IP address.
-        port: a TCP port.
-        seconds: how long each may take; below a second, one lost SYN is seen, since it is sent again after one.
-        attempts: how many, at most.
-
-    Returns:
-        `{"passed": how many were answered, "end": "open" | "refused" | "silent" | the error of the last one}`. A
-        refusal is an answer: packets go both ways.
-    """
-    _enter_network(_some(pod)[0]["pid"])
-    passed, end = 0, ""
-    while passed < attempts:
-        try:
-            socket.create_connection((address, port), timeout=seconds).close()
-            end = "open"
-        except ConnectionRefusedError:
-            end = "refused"
-        except TimeoutError:
-            return {"passed": passed, "end": "silent"}
-        except OSError as error:
-            return {"passed": passed, "end": error.strerror or str(error)}
-        passed += 1
-    return {"passed": passed, "end": end}
-
-
-_DO: dict[str, Callable[..., Answer]] = {
-    "processes": processes,
-    "signal": signal_all,
-    "pause": pause,
-    "resume": resume,
-    "cut": cut,
-    "mend": mend,
-    "reach": reach,
+_DO: dict[str, Callable[..., node_processes.Answer]] = {
+    "processes": node_processes.processes,
+    "signal": node_processes.signal_all,
+    "pause": node_processes.pause,
+    "resume": node_processes.resume,
+    "cut": node_network.cut,
+    "mend": node_network.mend,
+    "reach": node_network.reach,
+    "volume": node_disk.volume,
+    "fill": node_disk.fill,
+    "held": node_disk.held,
     "stay": stay,
 }
 
 
-def answer(order: dict[str, Any]) -> Answer:
+def answer(order: dict[str, Any]) -> node_processes.Answer:
     """The answer to an order."""
     with contextlib.suppress(OSError):  # nobody stays for orders on this machine itself
-        os.utime(Path(order.get("folder", FOLDER), _MARK))
+        os.utime(Path(order.get("folder", node_processes.FOLDER), _MARK))
     try:
         fields = dict(order)
         return _DO[fields.pop("do")](**fields)
-    except OrderError as error:
+    except node_processes.OrderError as error:
         return {"error": str(error)}
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return {"error": f"the node refused it: {error.strerror or error}{where}; it needs root and a privileged pod"}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Carry out the order that the command line has."""
     print(json.dumps(answer(json.loads(sys.argv[1]))))  # noqa: T201  # the interface

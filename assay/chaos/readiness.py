@@ -1,12 +1,20 @@
-"""Which pods are ready, by what owns them: a fault on pods is over when there are as many as before. Pure."""
+"""Which pods are ready, by what owns them: a fault on pods is over when there are as many as before."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import urllib3
+from kubernetes import client
+
+from assay.errors import AssayError
+from assay.platform import reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from assay.platform import Platform
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,20 @@ class Readiness:
         return self.ready.get(owner, frozenset()) - before.ready.get(owner, frozenset())
 
 
+def pods(platform: Platform) -> list[Any]:
+    """All pods of a platform, as the Kubernetes client has them.
+
+    Raises:
+        AssayError: The API server does not answer.
+    """
+    try:
+        return list(platform.core.list_namespaced_pod(platform.namespace).items)
+    except (client.ApiException, urllib3.exceptions.HTTPError) as error:
+        raise AssayError(f"The pods of {platform.namespace} can't be looked up: {reason(error)}.") from None
+
+
 def of(pods: Iterable[Any]) -> Readiness:
-    """The readiness of these pods, as the Kubernetes client has them."""
+    """The readiness of these pods (pure)."""
     found: dict[str, set[str]] = {}
     for pod in pods:
         named = owner(pod)

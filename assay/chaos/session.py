@@ -83,8 +83,7 @@ class Session:
         self.document: dict[str, Any] | None = None
         self.failed: str | None = None
         self.hurried = False
-        # Any: it is what `assay.chaos.machines` asks for, and more
-        self._made_here: Any = environment.made_here(cluster)
+        self._made_here = environment.made_here(cluster)
         consent.check_context(cluster.context, asked.allowed_contexts(), ours=self._made_here is not None)
         self.platform = environment.platform_on(cluster, asked.namespace)
         consent.check_namespace(self.platform)
@@ -139,14 +138,28 @@ class Session:
         recovery = recovery_objectives(self.document or {})
         objectives = usual.model_copy(update={"throughput_per_second": slower, "recovery_seconds": recovery})
         if self.run is None:
+            plan = plan.model_copy(update={"parts": ()})
             kind = "embedded" if self._made_here is not None else "existing"
             facts = {"kind": kind, "name": self.platform.context, "context": self.platform.context}
             self.run = runs.begin(self.folder, plan, objectives, facts)
             if self.document is not None:
                 (self.run.folder / DOCUMENT).write_text(json.dumps(self.document, indent=2, default=str) + "\n")
         else:
+            plan = plan.model_copy(update={"parts": self.run.manifest.plan.parts})
             self.run.note(plan=plan, objectives=objectives)
         return self.run
+
+    def part(self, name: str) -> Run:
+        """The run, of which something beside the load is a part from now on; see `assay.manifest.Plan`.
+
+        Raises:
+            UsageError: Its folder can't be had.
+        """
+        run = self.run or self.begin(0, 0)
+        plan = run.manifest.plan
+        if name not in plan.parts:
+            run.note(plan=plan.model_copy(update={"parts": (*plan.parts, name)}))
+        return run
 
     def start_load(self, messages: int, rate: float) -> None:
         """Start the load, and wait until it sends.

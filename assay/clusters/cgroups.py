@@ -89,6 +89,15 @@ class Cgroups:
             if hierarchy.version == 2 and self.unified:  # noqa: PLR2004  # v2
                 _delegate(hierarchy.root / path)
 
+    def processes(self, path: str) -> frozenset[int]:
+        """The pids in the cgroup at the path and in all below it; those that ended and were not reaped may be there."""
+        found = set[int]()
+        for hierarchy in self.hierarchies:
+            for folder in _deepest_first(hierarchy.root / path):
+                with suppress(OSError):
+                    found |= {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
+        return frozenset(found)
+
     def remove(self, path: str) -> None:
         """Remove the cgroup and all below it from every hierarchy; its processes must have ended.
 

@@ -22,6 +22,7 @@ from assay.clusters import (
     borrowed,
     cgroups,
     control_plane,
+    crash,
     machine,
     network,
     prepared,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 KIND = "embedded"
 DEFAULT_NODES = 3
 IMPORT_SECONDS = 300
+CRASH_SECONDS = 30
 SYSCTLS = {"fs/inotify/max_user_instances": 1024, "fs/inotify/max_user_watches": 262144}
 """What several nodes on one machine use up: each kubelet, containerd and many programs in pods watch files."""
 
@@ -334,7 +336,7 @@ class EmbeddedCluster:
             )
         dead = [node.name for node in self._all_nodes(record) if self._running(node.name) is None]
         for name in dead:
-            self.start_node(name)
+            self.revive_node(name)
         self._report(f"cluster {self._name} is up" + (f"; started again: {', '.join(dead)}" if dead else ""))
 
     def status(self) -> ClusterStatus:
@@ -401,6 +403,43 @@ class EmbeddedCluster:
         if self._running(name) is not None:
             raise UsageError(f"node {name!r} is running")
         self._start_node(node, self._pid(control_plane.ROLE))
+
+    def crash_node(self, name: str, seconds: float) -> None:
+        """As `kill_node`, and start it again after `seconds`: a process of its own does both, so that nobody need live.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up, or the node does not run, or would not die.
+        """
+        node = self._node(name)
+        self._pid(name)
+        log = node.logs / "crash.log"
+        argv = [sys.executable, "-I", crash.__file__, str(self._root), self._name, name, f"{seconds:g}"]
+        processes.start(argv, log, node.record.token)
+        self._poll(lambda: self._running(name) is None, CRASH_SECONDS, f"node {name!r} was not crashed; see {log}")
+
+    def revive_node(self, name: str) -> None:
+        """Start a node that was killed, unless it runs; one of several that try it at once does it.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up, or the node could not be started.
+        """
+        with lock(self._node(name).folder, wait=True):
+            if self._running(name) is None:
+                self.start_node(name)
+
+    def node_processes(self, name: str) -> tuple[int, ...]:
+        """The pids of all live processes of a node, its pods' included.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up.
+        """
+        node = self._node(name)
+        tree = cgroups.read()
+        found = tree.processes(node.pods_cgroup) | tree.processes(node.system_cgroup)
+        return tuple(sorted(pid for pid in found if processes.start_time(pid) is not None))
 
     def disconnect_node(self, name: str) -> None:
         """Pull a node's cable: its programs and pods go on, and nothing reaches it.

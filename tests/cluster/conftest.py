@@ -18,9 +18,12 @@ from assay import host
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
 from assay.deploy import deploy
+from assay.kafka.admin import Admin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from assay.platform import Platform
 
 WORKLOADS = "assay.dev/workloads"
 
@@ -150,6 +153,18 @@ def pods(cluster: EmbeddedCluster) -> Iterator[Pods]:
     made = Pods(cluster.kubeconfig)
     yield made
     made.api.delete_namespace(made.namespace)
+
+
+def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
+    """Wait until three brokers and three consumers are ready, and every replica of every topic is in sync."""
+    admin = Admin(platform.bootstrap())
+
+    def whole() -> bool:
+        pods = [*platform.pods("kafka"), *platform.pods("analytics")]
+        ready = [all(one.ready for one in pod.status.container_statuses or [None]) for pod in pods]
+        return len(ready) == 6 and all(ready) and not admin.under_replicated()
+
+    until(whole, "the platform is whole", seconds)
 
 
 def until(there: Callable[[], bool], what: str, seconds: float = 120) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from handmade import HandmadeRun, acked, new_topic, read_plainly, read_sink_plainly
 
 from assay.chaos import packets, target
@@ -25,6 +24,8 @@ from assay.kafka import lag
 from assay.kafka.admin import Admin
 from assay.platform import ANALYTICS, GROUP, TOPIC, Platform
 from assay.waiting import wait_until
+
+from .conftest import wait_until_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,24 +42,9 @@ WRONG_CONSUMER = Path(__file__).with_name("commits_before_it_writes.py")
 def platform(deployed: EmbeddedCluster) -> Iterator[Platform]:
     """The platform, which is whole before and after."""
     found = Platform(deployed.kubeconfig, deployed.context)
-    _wait_until_whole(found)
+    wait_until_whole(found)
     yield found
-    _wait_until_whole(found)
-
-
-def _wait_until_whole(platform: Platform) -> None:
-    """Three brokers and three consumers ready, and every replica of every topic in sync."""
-    bootstrap = platform.bootstrap()
-    client = AdminClient({"bootstrap.servers": bootstrap})
-
-    def whole() -> bool:
-        pods = [*platform.pods("kafka"), *platform.pods("analytics")]
-        ready = [all(one.ready for one in pod.status.container_statuses or [None]) for pod in pods]
-        topics = client.list_topics(timeout=10).topics.values()
-        partitions = [one for topic in topics for one in topic.partitions.values()]
-        return len(ready) == 6 and all(ready) and all(len(one.isrs) == len(one.replicas) for one in partitions)
-
-    wait_until(whole, 120, "the platform is not whole")
+    wait_until_whole(found)
 
 
 def _leader(admin: Admin, topic: str) -> int | None:

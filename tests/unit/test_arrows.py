@@ -142,7 +142,10 @@ def test_arrows_point_one_way(lower: str, upper: str) -> None:
     assert offenders(lower, upper) == []
 
 
-@pytest.mark.parametrize("lower", ["packets", "node_program", "node", "target"])
+@pytest.mark.parametrize(
+    "lower",
+    ["packets", "node_processes", "node_disk", "node_network", "node_program", "node", "target"],
+)
 def test_what_is_done_on_a_node_knows_nothing_of_faults(lower: str) -> None:
     """`packets, node_program ← node ← node_pods`; `faults ← injection` stand on them."""
     for upper in ("assay.chaos.faults", "assay.chaos.injection", "assay.chaos.node_pods"):

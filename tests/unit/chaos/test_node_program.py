@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assay.chaos import node, node_program
+from assay.chaos import node, node_processes, node_program
 from assay.errors import AssayError
 from assay.waiting import wait_until
 
@@ -45,12 +45,12 @@ CGROUPS = {
 @pytest.mark.parametrize("cgroups", CGROUPS.values(), ids=CGROUPS.keys())
 def test_a_process_is_known_by_its_cgroup(cgroups: str) -> None:
     """Whatever the version, the driver and the runtime; another pod's or container's is not meant."""
-    assert node_program.belongs(cgroups, POD)
-    assert node_program.belongs(cgroups, POD, CONTAINER)
-    assert not node_program.belongs(cgroups, ANOTHER)
-    assert not node_program.belongs(cgroups, ANOTHER, CONTAINER)
-    assert not node_program.belongs(cgroups, POD, "cd" * 32)
-    assert not node_program.belongs(cgroups, POD, CONTAINER[:12])
+    assert node_processes.belongs(cgroups, POD)
+    assert node_processes.belongs(cgroups, POD, CONTAINER)
+    assert not node_processes.belongs(cgroups, ANOTHER)
+    assert not node_processes.belongs(cgroups, ANOTHER, CONTAINER)
+    assert not node_processes.belongs(cgroups, POD, "cd" * 32)
+    assert not node_processes.belongs(cgroups, POD, CONTAINER[:12])
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,23 @@ def test_a_process_is_known_by_its_cgroup(cgroups: str) -> None:
 )
 def test_a_process_of_no_pod_is_never_meant(cgroups: str) -> None:
     """Not even if the container's id stands in its cgroup: nothing outside of the pod is touched."""
-    assert not node_program.belongs(cgroups, POD)
-    assert not node_program.belongs(cgroups, POD, CONTAINER)
+    assert not node_processes.belongs(cgroups, POD)
+    assert not node_processes.belongs(cgroups, POD, CONTAINER)
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
-    """It is sent as text to whatever Python a node's image has."""
-    names = set()
-    for found in ast.walk(ast.parse(node.program())):
-        if isinstance(found, ast.Import):
-            names |= {alias.name for alias in found.names}
-        elif isinstance(found, ast.ImportFrom):
-            names.add(found.module)
-    assert names <= sys.stdlib_module_names | {"collections.abc"}
+    """It is sent as text to whatever Python a node's image has; each part may import those that are sent before it."""
+    parts: dict[str, str] = json.loads(node.program())
+    before = list[str]()
+    for name, text in parts.items():
+        for found in ast.walk(ast.parse(text)):
+            if isinstance(found, ast.Import):
+                assert {alias.name for alias in found.names} <= sys.stdlib_module_names
+            elif isinstance(found, ast.ImportFrom) and found.module == "assay.chaos":
+                assert {alias.name for alias in found.names} <= set(before)
+            elif isinstance(found, ast.ImportFrom):
+                assert found.module in sys.stdlib_module_names | {"collections.abc"}
+        before.append(name)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,8 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
         {"do": "pause", "pod": POD, "container": CONTAINER, "fault": "x", "seconds": 1},
         {"do": "cut", "pod": POD, "ruleset": ""},
         {"do": "reach", "pod": POD, "address": "127.0.0.1", "port": 1, "seconds": 1, "attempts": 1},
+        {"do": "volume", "pod": POD, "container": CONTAINER, "path": "/data"},
+        {"do": "fill", "pod": POD, "container": CONTAINER, "fault": "x", "path": "/data", "seconds": 1, "at_most": 1},
     ],
     ids=lambda order: order["do"],
 )
@@ -96,6 +102,7 @@ def test_undoing_what_is_not_there_is_fine() -> None:
     assert here.ask({"do": "mend", "pod": POD, "table": "inet assay-x"}) == {"there": False}
     assert here.ask({"do": "processes", "pod": POD, "container": CONTAINER}) == {"processes": []}
     assert here.ask({"do": "resume", "pod": POD, "container": CONTAINER, "fault": "absent"}) == {"processes": []}
+    assert here.ask({"do": "held", "pod": POD, "container": CONTAINER, "fault": "absent"}) == {"held": False}
 
 
 @pytest.fixture

@@ -1,0 +1,328 @@
+"""Every fault of the catalogue on the deployed platform: it bites, is healed, and the platform is whole again.
+
+One of each kind is in every build; other roles, directions and ways are `endurance`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Producer
+from handmade import new_topic
+
+from assay import ledger
+from assay.chaos import catalogue, target
+from assay.chaos.disk import Filled
+from assay.chaos.drain import MARK
+from assay.chaos.injection import injected
+from assay.chaos.node import on_this_machine
+from assay.errors import UsageError
+from assay.kafka.admin import Admin
+from assay.ledger import LedgerWriter
+from assay.platform import Platform
+from assay.waiting import wait_until
+
+from .conftest import wait_until_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assay.chaos.target import Target
+    from assay.clusters.embedded import EmbeddedCluster
+
+    from .conftest import Pods
+
+WHOLE = ["inject-asked", "bites", "heal-asked", "healed"]
+DISK = 16 * 1024 * 1024
+#: Builds a fault of the catalogue, injects it, says so, and waits to be killed.
+MAKER = """
+import os, sys, time
+from pathlib import Path
+from assay.chaos import catalogue
+from assay.chaos.injection import injected
+from assay.chaos.node import on_this_machine
+from assay.clusters.embedded import EmbeddedCluster
+from assay.kafka.admin import Admin
+from assay.ledger import LedgerWriter
+from assay.platform import Platform
+
+root, cluster, name, seconds, path = sys.argv[1:]
+machines = EmbeddedCluster(cluster, root=Path(root))
+platform = Platform(machines.kubeconfig, machines.context)
+fault = catalogue.build(name, platform, on_this_machine, Admin(platform.bootstrap()), machines=machines)
+limits = catalogue.limits(name)
+with LedgerWriter(Path(path), "faults") as faults, injected(fault, faults, "orphan", seconds=float(seconds), **limits):
+    print("bitten", fault.target, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def platform(deployed: EmbeddedCluster) -> Iterator[Platform]:
+    """The platform, which is whole before and after."""
+    found = Platform(deployed.kubeconfig, deployed.context)
+    wait_until_whole(found)
+    yield found
+    wait_until_whole(found)
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Iterator[LedgerWriter]:
+    """A ledger of this test's faults."""
+    with LedgerWriter(tmp_path / "faults.arrows", "faults") as writer:
+        yield writer
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """What the test's ledger of faults says by now."""
+    found: list[dict[str, Any]] = ledger.read(folder / "faults.arrows").table.to_pylist()
+    return found
+
+
+def of(name: str, *, endurance: bool = False, **arguments: catalogue.Plain) -> Any:
+    """A fault of the catalogue with its arguments, as a parameter."""
+    words = [name, *(str(one) for one in arguments.values())]
+    return pytest.param(name, arguments, id="-".join(words), marks=[pytest.mark.endurance] if endurance else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        of("consumer-sigkill", role="owner:0"),
+        of("consumer-sigterm", endurance=True),
+        of("consumer-pause"),
+        of("consumer-isolated", role="owner:1"),
+        of("consumer-isolated", endurance=True, direction="in"),
+        of("broker-sigkill", role="controller"),
+        of("broker-sigkill", endurance=True, role="leader-not-controller"),
+        of("broker-sigkill", endurance=True, role="coordinator"),
+        of("broker-sigterm", endurance=True, role="leader:1"),
+        of("broker-pause", role="follower:0"),
+        of("broker-pause", endurance=True, role="coordinator"),
+        of("broker-isolated", role="leader:0"),
+        of("broker-isolated", role="leader:1", peers="clients", direction="in"),
+        of("broker-isolated", endurance=True, role="leader:0", peers="brokers"),
+        of("broker-isolated", endurance=True, role="controller", peers="brokers", direction="out"),
+        of("packet-loss", role="leader:2", share=0.2),
+        of("packet-loss", endurance=True, role="random", peers="clients", share=0.2),
+        of("two-brokers", endurance=True, how="pause"),
+        of("two-brokers", endurance=True, how="sigkill"),
+        of("two-brokers", endurance=True, how="isolated"),
+        of("pod-deleted", grace="none"),
+        of("pod-deleted", endurance=True, who="broker", role="leader:0", grace="normal"),
+        of("dns-down"),
+        of("dns-down", endurance=True, at="servers"),
+        of("feed-down"),
+        of("node-kill", role="follower:0"),
+        of("node-drain", endurance=True, who="consumer", role="owner:0"),
+        of("rolling-restart", endurance=True),
+    ],
+)
+def test_a_fault_bites_and_is_healed(
+    deployed: EmbeddedCluster,
+    platform: Platform,
+    faults: LedgerWriter,
+    tmp_path: Path,
+    *,
+    name: str,
+    arguments: dict[str, catalogue.Plain],
+) -> None:
+    """Each step is in the ledger, with how its target was chosen; the fixture sees that the platform is whole again."""
+    admin = Admin(platform.bootstrap())
+    fault = catalogue.build(name, platform, on_this_machine, admin, machines=deployed, **arguments)
+    with injected(fault, faults, "hazard", seconds=300, **catalogue.limits(name)):
+        assert fault.bites()
+    found = rows(tmp_path)
+    assert [row["step"] for row in found] == WHOLE
+    assert str(arguments.get("role", "")) in found[0]["detail"]
+    assert all(row["detail"] for row in (found[1], found[3]))
+
+
+def test_with_two_brokers_less_nothing_is_acknowledged(platform: Platform, faults: LedgerWriter) -> None:
+    """In no partition, also not where the leader lives; afterwards every partition acknowledges again."""
+    bootstrap = platform.bootstrap()
+    settings = {"min.insync.replicas": "2"}
+    with new_topic(bootstrap, f"two-less-{secrets.token_hex(3)}", [0, 1, 2], settings) as topic:
+        assert acknowledged(bootstrap, topic, 20) == 3
+        fault = catalogue.build("two-brokers", platform, on_this_machine, Admin(bootstrap), how="pause")
+        with injected(fault, faults, "two", seconds=60, **catalogue.limits("two-brokers")):
+            assert acknowledged(bootstrap, topic, 5) == 0
+        wait_until_whole(platform)
+        assert acknowledged(bootstrap, topic, 30) == 3
+
+
+def acknowledged(bootstrap: str, topic: str, seconds: float) -> int:
+    """How many of three partitions acknowledge a message within a time."""
+    ends: list[object] = []
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "acks": "all", "message.timeout.ms": int(seconds * 1000), "log_level": 0}
+    )
+    for partition in range(3):
+        producer.produce(topic, b"x", partition=partition, on_delivery=lambda error, _: ends.append(error))
+    assert producer.flush(seconds + 30) == 0
+    return ends.count(None)
+
+
+def test_a_drain_honours_the_budgets_and_ends_though_its_maker_is_killed(
+    deployed: EmbeddedCluster, platform: Platform, tmp_path: Path
+) -> None:
+    """One more eviction is refused with 429; the cordon ends by itself, and no other cordon does."""
+    node = orphaned(deployed, "node-drain", 25, tmp_path)
+    bitten = rows(tmp_path)[1]["detail"]
+    assert "one more eviction was refused" in bitten
+    assert "429" in bitten
+    found = platform.core.read_node(node)
+    assert found.spec.unschedulable
+    assert found.metadata.annotations[MARK] == "orphan"
+    wait_until(lambda: not platform.core.read_node(node).spec.unschedulable, 60, "it stays cordoned")
+    assert MARK not in (platform.core.read_node(node).metadata.annotations or {})
+
+
+@pytest.mark.endurance
+def test_a_node_starts_again_though_its_maker_is_killed(
+    deployed: EmbeddedCluster, platform: Platform, tmp_path: Path
+) -> None:
+    """Not before its time; what it lost comes back on it."""
+    began = time.monotonic()
+    node = orphaned(deployed, "node-kill", 10, tmp_path)
+    wait_until(lambda: deployed.node_processes(node), 60, "it stays dead", every=0.1)
+    assert time.monotonic() - began > 10
+    wait_until_whole(platform)
+
+
+def orphaned(cluster: EmbeddedCluster, name: str, seconds: float, folder: Path) -> str:
+    """Have a process inject a fault, and kill it; the name of what was hit."""
+    words = [str(cluster.kubeconfig.parents[1]), cluster.name, name, str(seconds), str(folder / "faults.arrows")]
+    with subprocess.Popen([sys.executable, "-c", MAKER, *words], stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout is not None
+        said = maker.stdout.readline()
+        maker.kill()
+    assert said.startswith("bitten ")
+    return said.strip().rpartition("/")[2]
+
+
+@pytest.fixture
+def disk(cluster: EmbeddedCluster, pods: Pods) -> tuple[Platform, Target]:
+    """A pod with a volume of its own size at /data, which the kernel keeps in memory."""
+    volume = {"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": DISK}}
+    container = {
+        "name": "main",
+        "image": pods.image,
+        "command": ["python3", "-c", "import time; time.sleep(999)"],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    spec = {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 0}
+    pods.api.create_namespaced_pod(pods.namespace, {"metadata": {"name": "disk"}, "spec": spec})
+    wait_until(lambda: pods.phase("disk") == "Running", 60, "the pod does not run")
+    found = Platform(cluster.kubeconfig, cluster.context, pods.namespace)
+    return found, target.find(found, "disk")
+
+
+WRITE = """
+try:
+    with open("/data/more", "wb") as file:
+        file.write(bytes(65536))
+    print("written")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_full_disk_takes_nothing_until_it_is_healed(
+    disk: tuple[Platform, Target], pods: Pods, faults: LedgerWriter, tmp_path: Path
+) -> None:
+    """Also what becomes free is taken; afterwards all of it is there again, and no file is left."""
+    platform, pod = disk
+    assert pods.python("disk", WRITE) == "written"
+    fault = Filled(platform, on_this_machine, pod, "/data")
+    with injected(fault, faults, "full", seconds=60):
+        assert pods.python("disk", WRITE) == "No space left on device"
+        pods.python("disk", "import os; os.remove('/data/more')")
+        wait_until(lambda: pods.python("disk", WRITE) == "No space left on device", 10, "what is freed stays free")
+    assert pods.python("disk", WRITE) == "written"
+    assert pods.python("disk", "import os; print(os.listdir('/data'))") == "['more']"
+    assert [row["step"] for row in rows(tmp_path)] == WHOLE
+
+
+def test_a_full_disk_gives_its_space_back_by_itself(disk: tuple[Platform, Target], pods: Pods) -> None:
+    """Nobody heals it."""
+    platform, pod = disk
+    fault = Filled(platform, on_this_machine, pod, "/data")
+    fault.inject("full", 4)
+    assert fault.bites()
+    assert pods.python("disk", WRITE) == "No space left on device"
+    wait_until(fault.healed, 30, "it stays full")
+    assert pods.python("disk", WRITE) == "written"
+
+
+def test_a_volume_that_shares_its_disk_is_not_filled(platform: Platform, faults: LedgerWriter, tmp_path: Path) -> None:
+    """As the embedded cluster's own are: nothing is changed, and the sentence says why."""
+    fault = catalogue.build("disk-full", platform, on_this_machine, Admin(platform.bootstrap()))
+    refused = injected(fault, faults, "full")
+    with pytest.raises(UsageError, match="it is a folder of a disk that others use too"), refused:
+        pytest.fail("it was filled")
+    assert [row["step"] for row in rows(tmp_path)] == ["inject-asked", "failed"]
+
+
+@pytest.fixture
+def broker_with_a_disk(deployed: EmbeddedCluster, platform: Platform, tmp_path: Path) -> Iterator[str]:
+    """A broker whose volume is a disk of its own for the time of a test: a file of 1 GiB with a file system in it."""
+    pod = "kafka-2"
+    node = target.find(platform, pod).node
+    claim = platform.core.read_namespaced_persistent_volume_claim(f"data-{pod}", platform.namespace)
+    folder = platform.core.read_persistent_volume(claim.spec.volume_name).spec.host_path.path
+    image, aside = tmp_path / "disk", tmp_path / "aside"
+    aside.mkdir()
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+
+    def on_node(script: str) -> None:
+        command = [*deployed.enter_node(node), "/bin/sh", "-ec", script, "sh", str(image), folder, str(aside)]
+        subprocess.run(command, check=True, cwd="/")
+
+    with away(platform, pod):
+        on_node('mount -o loop "$1" "$3"; cp -a "$2/." "$3"; umount "$3"; mount -o loop "$1" "$2"')
+    wait_until_whole(platform)
+    yield pod
+    with away(platform, pod):
+        on_node(
+            'umount "$2"; mount -o loop "$1" "$3"; rm -r "$2"/*; rm -r "$3/lost+found"; cp -a "$3/." "$2"; umount "$3"'
+        )
+
+
+@contextmanager
+def away(platform: Platform, pod: str) -> Iterator[None]:
+    """A broker that finds no node for as long as the block lasts."""
+    there = target.find(platform, pod)
+    platform.core.patch_node(there.node, {"spec": {"unschedulable": True}})
+    platform.core.delete_namespaced_pod(pod, platform.namespace)
+
+    def gone() -> bool:
+        found = [one for one in platform.pods("kafka") if one.metadata.name == pod]
+        return bool(found) and found[0].metadata.uid != there.uid and found[0].status.phase == "Pending"
+
+    try:
+        wait_until(gone, 90, "the broker stays")
+        yield
+    finally:
+        platform.core.patch_node(there.node, {"spec": {"unschedulable": None}})
+
+
+@pytest.mark.endurance
+def test_a_broker_without_space_falls_out_and_comes_back(
+    platform: Platform, broker_with_a_disk: str, faults: LedgerWriter, tmp_path: Path
+) -> None:
+    """The other two go on; once there is space it is in sync again."""
+    broker = target.find(platform, broker_with_a_disk)
+    admin = Admin(platform.bootstrap())
+    with injected(Filled(platform, on_this_machine, broker, "/var/lib/kafka"), faults, "full", heal_seconds=240):
+        wait_until(admin.under_replicated, 90, "it does not mind")
+    assert [row["step"] for row in rows(tmp_path)] == WHOLE
