@@ -28,9 +28,10 @@ __all__ = [
     "await_recovery",
     "await_service",
     "await_steady",
+    "check_platform",
     "collect_evidence",
     "finish_load",
-    "prepare_run",
+    "run_etl",
     "start_load",
 ]
 #: Messages a second, where nothing else is said: what two cores bear beside a cluster.
@@ -40,24 +41,27 @@ LOAD_SECONDS: Final = 300.0
 _SECONDS: Final = "seconds"
 
 
-def prepare_run() -> str:
-    """Make the run's folder, check the platform (paths, policies, resources, settings), and run the ETL once.
-
-    Returns:
-        The folder.
-    """
+def check_platform() -> str:
+    """The whole pre-flight, as part of this run: paths, policies, resources and settings; returns the run's folder."""
     experiment = session.current()
-    run = experiment.begin(0, 0)
-    platform, phases = experiment.platform, experiment.phases
+    run = experiment.part("preflight")
     if not run.manifest.preflight:
-        with phases.phase("preflight"):
-            run.note(preflight=stages.check_platform(platform, run.manifest.objectives.replicas, phases))
+        with experiment.phases.phase("preflight"):
+            replicas = run.manifest.objectives.replicas
+            run.note(preflight=stages.check_platform(experiment.platform, replicas, experiment.phases))
     failed = [check.detail for check in run.manifest.preflight if check.verdict == "fail"]
     if failed:
-        raise AssayError(f"The pre-flight failed, so nothing was broken: {'; '.join(failed)}.")
+        raise AssayError(f"The pre-flight failed: {'; '.join(failed)}.")
+    return str(run.folder)
+
+
+def run_etl() -> str:
+    """One run of the ETL, as part of this run; returns the run's folder."""
+    experiment = session.current()
+    run = experiment.part("etl")
     if run.manifest.etl is None:
-        with phases.phase("etl"):
-            stages.run_etl(platform, run, phases)
+        with experiment.phases.phase("etl"):
+            stages.run_etl(experiment.platform, run, experiment.phases)
     return str(run.folder)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 from kubernetes import client
 
+from assay.chaos import readiness
 from assay.errors import AssayError, UsageError
 from assay.platform import reason
 
@@ -88,7 +89,8 @@ def check_target(platform: Platform, target: str) -> None:
 
     Args:
         platform: Where.
-        target: `pod/NAME` or `node/NAME`; several with `+` between them. All pods of a node are harmed with it.
+        target: `pod/NAME`, `node/NAME` or an owner of pods such as `statefulset/NAME`; several with `+` between them.
+            All pods of a node are harmed with it, and all of an owner.
 
     Raises:
         UsageError: It does not, or is no such thing.
@@ -103,7 +105,10 @@ def check_target(platform: Platform, target: str) -> None:
             listed = _ask(lambda on_it=on_it: platform.core.list_pod_for_all_namespaces(field_selector=on_it), one)
             found = [pod for pod in listed.items if pod.metadata.namespace not in _OF_THE_NODE]
         else:
-            raise UsageError(f"{one!r} is neither pod/NAME nor node/NAME: nobody can consent for it.")
+            listed = _ask(lambda: platform.core.list_namespaced_pod(platform.namespace), one)
+            found = [pod for pod in listed.items if name and (readiness.owner(pod) or "").lower() == one.lower()]
+        if not found:
+            raise UsageError(f"{one!r} is no pod, no node, and owns no pod: nobody can consent for it.")
         _check_pods(found)
 
 

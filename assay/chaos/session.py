@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes import client
 from rich.console import Console
@@ -83,8 +83,7 @@ class Session:
         self.document: dict[str, Any] | None = None
         self.failed: str | None = None
         self.hurried = False
-        # Any: it is what `assay.chaos.machines` asks for, and more
-        self._made_here: Any = environment.made_here(cluster)
+        self._made_here = environment.made_here(cluster)
         consent.check_context(cluster.context, asked.allowed_contexts(), ours=self._made_here is not None)
         self.platform = environment.platform_on(cluster, asked.namespace)
         consent.check_namespace(self.platform)
@@ -133,28 +132,34 @@ class Session:
             topic=TOPIC,
             group=GROUP,
             partitions=PARTITIONS,
-            parts=self._parts(),
         )
         # What a load is not asked for, it can't reach.
         slower = min(usual.throughput_per_second, rate) if rate else usual.throughput_per_second
         recovery = recovery_objectives(self.document or {})
         objectives = usual.model_copy(update={"throughput_per_second": slower, "recovery_seconds": recovery})
         if self.run is None:
+            plan = plan.model_copy(update={"parts": ()})
             kind = "embedded" if self._made_here is not None else "existing"
             facts = {"kind": kind, "name": self.platform.context, "context": self.platform.context}
             self.run = runs.begin(self.folder, plan, objectives, facts)
             if self.document is not None:
                 (self.run.folder / DOCUMENT).write_text(json.dumps(self.document, indent=2, default=str) + "\n")
         else:
+            plan = plan.model_copy(update={"parts": self.run.manifest.plan.parts})
             self.run.note(plan=plan, objectives=objectives)
         return self.run
 
-    def _parts(self) -> tuple[Literal["preflight", "etl"], ...]:
-        """What was done before the load, and so belongs to the run."""
-        done = self.run.manifest if self.run is not None else None
-        preflight: tuple[Literal["preflight"], ...] = ("preflight",) if done and done.preflight else ()
-        etl: tuple[Literal["etl"], ...] = ("etl",) if done and done.etl else ()
-        return (*preflight, *etl)
+    def part(self, name: str) -> Run:
+        """The run, of which something beside the load is a part from now on; see `assay.manifest.Plan`.
+
+        Raises:
+            UsageError: Its folder can't be had.
+        """
+        run = self.run or self.begin(0, 0)
+        plan = run.manifest.plan
+        if name not in plan.parts:
+            run.note(plan=plan.model_copy(update={"parts": (*plan.parts, name)}))
+        return run
 
     def start_load(self, messages: int, rate: float) -> None:
         """Start the load, and wait until it sends.

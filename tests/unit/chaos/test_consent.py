@@ -15,9 +15,9 @@ YES, NO = {consent.LABEL: "allowed"}, {consent.LABEL: "refused"}
 
 
 def _pod(name: str, labels: dict[str, str] | None, namespace: str = "production", node: str = "node-1") -> Any:
-    return SimpleNamespace(
-        metadata=SimpleNamespace(name=name, namespace=namespace, labels=labels), spec=SimpleNamespace(node_name=node)
-    )
+    owner = SimpleNamespace(controller=True, kind="StatefulSet", name="kafka")
+    metadata = SimpleNamespace(name=name, namespace=namespace, labels=labels, owner_references=[owner])
+    return SimpleNamespace(metadata=metadata, spec=SimpleNamespace(node_name=node))
 
 
 class Api:
@@ -98,7 +98,14 @@ def test_whom_a_foreign_tool_may_choose_from_consents_as_a_whole() -> None:
         consent.check_everybody(platform(YES, _pod("a", YES), _pod("b", NO)), {"production"})
 
 
-@pytest.mark.parametrize("target", ["", "production", "pod/", "volume/x"])
+def test_an_owner_is_harmed_with_all_its_pods() -> None:
+    """One after another, say."""
+    consent.check_target(platform(YES, _pod("kafka-0", YES)), "statefulset/kafka")
+    with pytest.raises(UsageError, match=r"^The pod kafka-1 in production does not consent"):
+        consent.check_target(platform(YES, _pod("kafka-0", YES), _pod("kafka-1", NO)), "statefulset/kafka")
+
+
+@pytest.mark.parametrize("target", ["", "production", "pod/", "volume/x", "statefulset/", "node/empty"])
 def test_what_nobody_can_consent_for_is_refused(target: str) -> None:
     """Rather than taken for granted."""
     with pytest.raises(UsageError, match="nobody can consent for it"):
