@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST: Final = "manifest.json"
+#: The folder, in a run's own, of the experiments that belong to it: each a run of its own, with its own manifest.
+EXPERIMENTS: Final = "experiments"
 #: Files and folders at the top of a run's folder that are written from the evidence, so are not part of it.
 DERIVED: Final = frozenset(
     {MANIFEST, "manifest.draft", "verdict.json", "verdict.json.draft", "report.html", "junit.xml", "findings"}
@@ -43,6 +45,7 @@ class Objectives(_Part):
         etl_records_per_second: The ETL's produce stage.
         replicas: Consumers that are ready and hold a partition.
         sink_repeats: Rows of the sink that may repeat an offset; None: any number, for delivery at least once.
+        recovery_seconds: By a fault's name or kind, how soon after its bite full service has to be back.
     """
 
     throughput_per_second: float = 7000.0
@@ -53,6 +56,19 @@ class Objectives(_Part):
     etl_records_per_second: float = 7153.0
     replicas: int = 3
     sink_repeats: int | None = 0
+    recovery_seconds: dict[str, float] = Field(default_factory=dict)
+
+    def recovery_of(self, fault: str, kind: str) -> float | None:
+        """The objective for a fault by its name, or else by its kind; None: none is set."""
+        return self.recovery_seconds.get(fault, self.recovery_seconds.get(kind))
+
+    def __iter__(self) -> Generator[tuple[str, Any], None, None]:
+        """Names and plain values, as a table shows them."""
+        for name, value in super().__iter__():
+            if name == "recovery_seconds":
+                yield from ((f"recovery_seconds {fault}", seconds) for fault, seconds in value.items())
+            else:
+                yield name, value
 
 
 class Plan(_Part):
@@ -66,6 +82,7 @@ class Plan(_Part):
         group: Who consumes it; empty: nobody, so that there is no lag, no drain and no sink.
         partitions: How many the topic has.
         producer_settings: Settings of librdkafka's that win over the safe ones.
+        parts: What belongs to the run beside the load; what does not is not asked for.
     """
 
     messages: int
@@ -75,12 +92,15 @@ class Plan(_Part):
     group: str
     partitions: int
     producer_settings: dict[str, str] = Field(default_factory=dict)
+    parts: tuple[Literal["preflight", "etl"], ...] = ("preflight", "etl")
 
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
         """Names and plain values, as a table shows them: each of the producer's settings is one of its own."""
         for name, value in super().__iter__():
             if name == "producer_settings":
                 yield from ((f"producer {setting}", given) for setting, given in value.items())
+            elif name == "parts":
+                yield name, ", ".join((*value, "load"))
             else:
                 yield name, value
 
@@ -155,6 +175,7 @@ class Manifest(_Part):
         settings: The few that decide loss and recovery, read live; all of them are in `settings.json`.
         dead_letters_from: By partition of the topic of dead letters, its end offset when the load began.
         other_runs: Runs whose records may stand in the topic.
+        experiments: The experiments that belong to the run, each with its own evidence's seal; empty: it has none.
         unobserved: What the recorders could not see, in clauses.
         stopped: Why the run ended before its end.
         phases: How long each took, in seconds.
@@ -176,6 +197,7 @@ class Manifest(_Part):
     etl: EtlRun | None = None
     other_runs: tuple[str, ...] = ()
     drained: bool = False
+    experiments: dict[str, str] = Field(default_factory=dict)
     unobserved: tuple[str, ...] = ()
     stopped: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
@@ -204,11 +226,14 @@ def digest(path: Path) -> File:
 
 
 def digests(folder: Path) -> dict[str, File]:
-    """The digests of all evidence in a run's folder, by file name: everything but what is derived from it."""
+    """The digests of all evidence in a run's folder, by file name, but of its experiments, which have their own.
+
+    What is derived from evidence is none.
+    """
     return {
         str(path.relative_to(folder)): digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in DERIVED
+        if path.is_file() and path.relative_to(folder).parts[0] not in DERIVED | {EXPERIMENTS}
     }
 
 
