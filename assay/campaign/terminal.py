@@ -27,7 +27,9 @@ def tell(outcome: Outcome, console: Console) -> None:
     sign, style = SIGNS[outcome.verdict]
     seconds = outcome.recovery_seconds
     took = f"recovery {seconds:.2f} s" if seconds is not None else "recovery unknown"
-    line = Text.assemble((f"{sign} {outcome.name}", style), f" {outcome.target or 'nobody hit'}: {took}. {outcome.sentence}")
+    line = Text.assemble(
+        (f"{sign} {outcome.name}", style), f" {outcome.target or 'nobody hit'}: {took}. {outcome.sentence}"
+    )
     console.print(line, highlight=False, soft_wrap=True)
 
 
