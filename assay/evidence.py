@@ -72,7 +72,7 @@ def _ledgers(folder: Path, document: Manifest, changed: set[str], problems: list
     ledgers: list[Ledger] = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix in {sealed.SEALED, sealed.STREAM}):
         name = path.relative_to(folder).as_posix()
-        if name in changed or path.relative_to(folder).parts[0] in manifest.DERIVED:
+        if name in changed or path.relative_to(folder).parts[0] in manifest.DERIVED | {manifest.EXPERIMENTS}:
             continue
         if document.files and name not in document.files:
             problems.append((name, "is not in the manifest: it was left out"))

@@ -6,9 +6,10 @@ reason, and the others go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay import evidence
 from assay.checks import CHECKS, History, UndecidedError
@@ -16,24 +17,30 @@ from assay.checks.causes import traced
 from assay.checks.context import placed
 from assay.checks.examine import Failure, countable, examine, pieces
 from assay.checks.finding import counted, finding
+from assay.checks.recovery import Recovered, recoveries
 from assay.checks.survey import SHARD_ROWS
 from assay.checks.tally import Tally
 from assay.checks.timeline import Timeline
 from assay.checks.vacuity import preflight
 from assay.engine import Inline
 from assay.ledger import Recorded
+from assay.manifest import EXPERIMENTS
 from assay.verdict import Finding, Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pyarrow as pa
 
     from assay.checks import Check
+    from assay.checks.recovery import Recovery
     from assay.engine import Engine
     from assay.evidence import Evidence
     from assay.manifest import Manifest
+
+#: What the findings on experiments that belong to a run begin with.
+EXPERIMENT: Final = "experiment: "
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Judgement:
         manifest: The run's manifest; None if it could not be read.
         history: What the checks saw, for plots; None if there is no manifest.
         timeline: How the load went over time (see `assay.checks.timeline`), for plots.
+        recoveries: How the service came back from each fault.
+        experiments: The judgements of the experiments that belong to the run, by name; what could be judged.
     """
 
     verdict: Verdict
@@ -53,6 +62,8 @@ class Judgement:
     manifest: Manifest | None
     history: History | None
     timeline: Tally
+    recoveries: tuple[Recovery, ...] = ()
+    experiments: Mapping[str, Judgement] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -79,7 +90,7 @@ def judge(
     on_offenders: Callable[[str, pa.Table], None] = lambda *_: None,
     shard_rows: int = SHARD_ROWS,
 ) -> Judgement:
-    """Judge a run's folder; nothing is written (`assay.report` does).
+    """Judge a run's folder, with the experiments that belong to it; nothing is written (`assay.report` does).
 
     Args:
         folder: The evidence.
@@ -92,7 +103,18 @@ def judge(
         UsageError: There is no such folder.
     """
     engine = engine or Inline()
-    return consider(evidence.load(folder, engine), engine, on_offenders, shard_rows)
+    judgement = consider(evidence.load(folder, engine), engine, on_offenders, shard_rows)
+    if judgement.manifest is None or not judgement.manifest.experiments:
+        return judgement
+    found: dict[str, Judgement] = {}
+    findings = list(judgement.findings)
+    for name, seal in judgement.manifest.experiments.items():
+        part = folder / EXPERIMENTS / name
+        if part.is_dir():
+            found[name] = judge(part, engine, shard_rows=shard_rows)
+        findings.append(_experiment(name, seal, found.get(name)))
+    verdict = worst(one.verdict for one in findings)
+    return replace(judgement, verdict=verdict, findings=tuple(findings), experiments=found)
 
 
 def consider(
@@ -108,26 +130,30 @@ def consider(
     history = History(loaded.manifest, loaded.ledgers, shard_rows)
     if any(isinstance(ledger, Recorded) for ledger in loaded.ledgers):
         engine = Inline()  # what is in this process's memory is not handed around
-    totals, failures = _count(history, engine or Inline(), on_offenders)
     findings = [integrity]
-    for name, check in CHECKS.items():
+    checks = {name: check for name, check in CHECKS.items() if check.applies(history)}
+    totals, failures = _count(history, checks, engine or Inline(), on_offenders)
+    for name, check in checks.items():
         found = _conclude(check, totals[name], failures.get(name), history)
         if found.listing is not None:
             on_offenders(name, found.listing)
         findings.append(found)
     findings += preflight(history)
-    return Judgement(
-        worst(found.verdict for found in findings), tuple(findings), loaded.manifest, history, totals[Timeline.name]
-    )
+    verdict = worst(found.verdict for found in findings)
+    back: tuple[Recovery, ...] = ()
+    if Recovered.name in checks:
+        with suppress(Exception):  # what it dies of, the check of it has said
+            back = recoveries(history, totals[Recovered.name])
+    return Judgement(verdict, tuple(findings), loaded.manifest, history, totals[Timeline.name], back)
 
 
 def _count(
-    history: History, engine: Engine, on_offenders: Callable[[str, pa.Table], None]
+    history: History, checks: Mapping[str, Check], engine: Engine, on_offenders: Callable[[str, pa.Table], None]
 ) -> tuple[dict[str, Tally], dict[str, Failure]]:
     """Each check's sum over all pieces, and why some could not be counted."""
-    totals = dict.fromkeys([*CHECKS, Timeline.name], Tally())
+    totals = dict.fromkeys([*checks, Timeline.name], Tally())
     history.survey(engine)
-    able, lacking = countable(CHECKS.values(), history)
+    able, lacking = countable(checks.values(), history)
     failures = {name: Failure(reason, crashed=False) for name, reason in lacking.items()}
     for tallies in engine.map(partial(examine, history, able), pieces(history)):
         for name, tally in tallies.items():
@@ -155,6 +181,19 @@ def _conclude(check: Check, tally: Tally, failure: Failure | None, history: Hist
         else f"This could not be checked: {failure.reason}."
     )
     return finding(check.name, Verdict.UNKNOWN, text)
+
+
+def _experiment(name: str, seal: str, found: Judgement | None) -> Finding:
+    """An experiment that belongs to the run, from its own evidence: its verdict, and how service came back."""
+    check = f"{EXPERIMENT}{name}"
+    if found is None or found.manifest is None or not seal:
+        why = "there is no evidence of it" if found is None else found.sentence.rstrip(".")
+        return finding(check, Verdict.UNKNOWN, f"The experiment was not carried through: {why}.")
+    if found.manifest.seal != seal:
+        return finding(check, Verdict.UNKNOWN, "Its evidence is not what was recorded with this run.")
+    told = " ".join(one.summary for one in found.recoveries)
+    measured = {name: value for one in found.recoveries for name, value in one.measured.items()}
+    return finding(check, found.verdict, f"{found.sentence} {told}".strip(), measured)
 
 
 def _integrity(loaded: Evidence) -> Finding:

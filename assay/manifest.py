@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST: Final = "manifest.json"
+#: The folder, in a run's own, of the experiments that belong to it: each a run of its own, with its own manifest.
+EXPERIMENTS: Final = "experiments"
 #: Files and folders at the top of a run's folder that are written from the evidence, so are not part of it.
 DERIVED: Final = frozenset(
     {MANIFEST, "manifest.draft", "verdict.json", "verdict.json.draft", "report.html", "junit.xml", "findings"}
@@ -52,7 +54,8 @@ class Objectives(_Part):
         etl_records_per_second: The ETL's produce stage.
         replicas: Consumers that are ready and hold a partition.
         sink_repeats: Rows of the sink that may repeat an offset; None: any number, for delivery at least once.
-        recovery_seconds: How long recovery may take, by class of fault; a class that is not named is not judged.
+        recovery_seconds: How soon after its bite full service has to be back: by class of fault, for the pre-flight; by
+            a fault's name or kind, for what was measured.
     """
 
     throughput_per_second: float = 7000.0
@@ -65,11 +68,15 @@ class Objectives(_Part):
     sink_repeats: int | None = 0
     recovery_seconds: dict[str, float] = Field(default_factory=lambda: dict(RECOVERY_SECONDS))
 
+    def recovery_of(self, fault: str, kind: str) -> float | None:
+        """The objective for a fault by its name, or else by its kind; None: none is set."""
+        return self.recovery_seconds.get(fault, self.recovery_seconds.get(kind))
+
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
-        """Names and plain values, as a table shows them: each class of fault is one of its own."""
+        """Names and plain values, as a table shows them."""
         for name, value in super().__iter__():
             if name == "recovery_seconds":
-                yield from ((f"recovery seconds after {fault}", seconds) for fault, seconds in value.items())
+                yield from ((f"recovery_seconds {fault}", seconds) for fault, seconds in value.items())
             else:
                 yield name, value
 
@@ -85,6 +92,7 @@ class Plan(_Part):
         group: Who consumes it; empty: nobody, so that there is no lag, no drain and no sink.
         partitions: How many the topic has.
         producer_settings: Settings of librdkafka's that win over the safe ones.
+        parts: What belongs to the run beside the load; what does not is not asked for.
     """
 
     messages: int
@@ -94,12 +102,15 @@ class Plan(_Part):
     group: str
     partitions: int
     producer_settings: dict[str, str] = Field(default_factory=dict)
+    parts: tuple[Literal["preflight", "etl"], ...] = ("preflight", "etl")
 
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
         """Names and plain values, as a table shows them: each of the producer's settings is one of its own."""
         for name, value in super().__iter__():
             if name == "producer_settings":
                 yield from ((f"producer {setting}", given) for setting, given in value.items())
+            elif name == "parts":
+                yield name, ", ".join((*value, "load"))
             else:
                 yield name, value
 
@@ -197,6 +208,7 @@ class Manifest(_Part):
         feasibility: What the pre-flight said of the objectives of recovery.
         dead_letters_from: By partition of the topic of dead letters, its end offset when the load began.
         other_runs: Runs whose records may stand in the topic.
+        experiments: The experiments that belong to the run, each with its own evidence's seal; empty: it has none.
         unobserved: What the recorders could not see, in clauses.
         stopped: Why the run ended before its end.
         phases: How long each took, in seconds.
@@ -219,6 +231,7 @@ class Manifest(_Part):
     etl: EtlRun | None = None
     other_runs: tuple[str, ...] = ()
     drained: bool = False
+    experiments: dict[str, str] = Field(default_factory=dict)
     unobserved: tuple[str, ...] = ()
     stopped: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
@@ -251,11 +264,14 @@ def digest(path: Path) -> File:
 
 
 def digests(folder: Path) -> dict[str, File]:
-    """The digests of all evidence in a run's folder, by file name: everything but what is derived from it."""
+    """The digests of all evidence in a run's folder, by file name, but of its experiments, which have their own.
+
+    What is derived from evidence is none.
+    """
     return {
         str(path.relative_to(folder)): digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in DERIVED
+        if path.is_file() and path.relative_to(folder).parts[0] not in DERIVED | {EXPERIMENTS}
     }
 
 

@@ -36,17 +36,22 @@ class Phases:
         seconds: How long each ended phase took, by name, in the order in which they ended.
     """
 
-    def __init__(self, console: Console) -> None:
-        """Nothing is shown before the first phase."""
+    def __init__(self, console: Console, outer: Phases | None = None) -> None:
+        """Nothing is shown before the first phase; with `outer`, all is told as what its current phase is doing."""
         self.seconds: dict[str, float] = {}
         self._console = console
+        self._outer = outer
         self._current: _Phase | None = None
+
+    def inside(self) -> Phases:
+        """The phases of a part, which takes place within the current phase and keeps its own times."""
+        return Phases(self._console, self)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Show a phase while the block runs; its time is kept also when it fails."""
         started = time.monotonic()
-        self._current = _Live(self._console, name) if self._console.is_terminal else _Plain(self._console, name)
+        self._current = self._begun(name)
         failed = True
         try:
             yield
@@ -56,9 +61,15 @@ class Phases:
             self._current = None
             self.seconds[name] = time.monotonic() - started
             mark, style = ("✗", "red") if failed else ("✓", "green")
-            self._console.print(
-                Text.assemble((mark, style), f" {name:<12} {self.seconds[name]:7.1f} s"), highlight=False
-            )
+            if self._outer is None:
+                self._console.print(
+                    Text.assemble((mark, style), f" {name:<12} {self.seconds[name]:7.1f} s"), highlight=False
+                )
+
+    def _begun(self, name: str) -> _Phase:
+        if self._outer is not None:
+            return _Inside(self._outer, name)
+        return _Live(self._console, name) if self._console.is_terminal else _Plain(self._console, name)
 
     def tell(self, text: str) -> None:
         """Say what the current phase is doing."""
@@ -79,6 +90,22 @@ class _Phase:
 
     def close(self) -> None:
         raise NotImplementedError
+
+
+class _Inside(_Phase):
+    def __init__(self, outer: Phases, name: str) -> None:
+        self._outer, self._name = outer, name
+        outer.tell(name)
+
+    def show(self, text: str, done: float | None, total: float | None) -> None:
+        told = f"{self._name}: {text}"
+        if done is None or total is None:
+            self._outer.tell(told)
+        else:
+            self._outer.advance(done, total, told)
+
+    def close(self) -> None:
+        """What comes next says so itself."""
 
 
 class _Live(_Phase):

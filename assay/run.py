@@ -54,7 +54,7 @@ class Run:
 
         A stream that can't be read stays as it is, for the judge to say so.
         """
-        for stream in sorted(self.folder.rglob(f"*{sealed.STREAM}")):
+        for stream in sorted(self.folder.glob(f"*{sealed.STREAM}")):
             with contextlib.suppress(AssayError):
                 sealed.seal(stream)
         self.note(files=manifest.digests(self.folder), seal="")

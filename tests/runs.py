@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RUN, ETL, START = "run-1", "etl-1", 100
 MILLISECOND = 1_000_000
+_SECOND = 1_000_000_000
 _BATCH = 100_000
 Row = dict[str, Any]
 
@@ -47,6 +48,7 @@ class Run:
         self.events: list[Row] | None = None
         self.faults: list[Row] = []
         self.deadletters: list[Row] = []
+        self.leaders: list[Row] = []
         self.attempts: dict[str, list[Row]] = {}
         self.outcomes: dict[str, list[Row]] = {}
         self.log: list[Row] = []
@@ -252,8 +254,32 @@ class Run:
         per_producer += [("outcomes", name, rows) for name, rows in self.outcomes.items()]
         others = {"log": self.log, "sink": self.sink, "lag": self.lag, "etl": self.etl}
         others["events"] = self.told() if self.events is None else self.events
-        others |= {kind: rows for kind in ("faults", "deadletters") if (rows := getattr(self, kind))}
+        others |= {kind: rows for kind in ("faults", "deadletters", "leaders") if (rows := getattr(self, kind))}
         return per_producer + [(kind, "", rows) for kind, rows in others.items()]
+
+
+def served(seconds: float = 40, gap: tuple[float, float] = (0, 0), objective: float | None = 5) -> Run:
+    """A run of one send each 0.1 s in turn over two partitions, with nothing acknowledged in a gap, and its fault."""
+    count = int(seconds * 10)
+    run = Run(messages=count, partitions=2, producers=1)
+    for row in run.attempts["load-0"]:
+        row["intended_ns"] = row["sent_ns"] = row["seq"] * _SECOND // 10
+    for row in run.outcomes["load-0"]:
+        at = row["seq"] / 10
+        row["ended_ns"] = int((gap[1] if gap[0] < at < gap[1] else at) * _SECOND) + 5_000_000
+    starts, ends = [100, 100], [given["end"] for given in run.manifest["partitions"]]
+    samples = int(seconds * 4)
+    run.lag = [
+        {"at_ns": step * _SECOND // 4, "partition": number, "end_offset": at, "committed_offset": at}
+        for step in range(samples + 1)
+        for number in range(2)
+        for at in [starts[number] + (ends[number] - starts[number]) * step // samples]
+    ]
+    row = {"fault": "broker", "kind": "process-sigkill", "target": "pod/kafka-1", "detail": None}
+    steps = {"inject-asked": 19, "bites": 20, "heal-asked": 21, "healed": 25}
+    run.faults = [{**row, "step": step, "at_ns": at * _SECOND} for step, at in steps.items()]
+    run.manifest["objectives"] = {"recovery_seconds": {"broker": objective} if objective else {}}
+    return run
 
 
 def _event(number: int, n: int, step: tuple[str, int | None, int | None]) -> Row:

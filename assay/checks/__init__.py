@@ -8,6 +8,7 @@
 | what consumers say of themselves | `assay.checks.consumers` |
 | extract → topic, rejects | `assay.checks.etl` |
 | how fast, how far behind | `assay.checks.objectives` |
+| how soon service is back after a fault | `assay.checks.recovery` |
 | whether anything was shown | `assay.checks.vacuity` |
 
 Everything here is a pure function of ledgers. A check raises `UndecidedError` where the evidence does not allow it; the
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from assay.checks import books, consumers, delivery, etl, objectives, sink, vacuity
+from assay.checks import books, consumers, delivery, etl, objectives, recovery, sink, vacuity
 from assay.checks.check import Check
 from assay.checks.finding import UndecidedError
 from assay.checks.history import History
@@ -57,6 +58,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         objectives.Success(),
         objectives.Latency(),
         objectives.FinalLag(),
+        recovery.Recovered(),
         vacuity.Vacuous(),
         vacuity.Incomplete(),
         vacuity.Clock(),
@@ -68,4 +70,6 @@ def rule(check: str) -> str:
     """The rule of a check in one line. Empty for a name that is no check's."""
     if check.startswith("preflight"):
         return (vacuity.preflight.__doc__ or "").split("\n\n")[0]
+    if check.startswith("experiment"):
+        return "What the run's experiments break comes back in time, and nothing is lost meanwhile."
     return CHECKS[check].rule if check in CHECKS else ""

@@ -23,6 +23,10 @@ class Check:
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
 
+    def applies(self, history: History) -> bool:  # noqa: ARG002  # for those that ask of what not every run has
+        """Whether the question makes sense for this run; where it does not, there is no finding."""
+        return True
+
     def of_sends(self, shard: SendsShard) -> Tally | None:  # noqa: ARG002  # for those that count sends
         """What a piece of the sends adds to the tally; None: sends are not counted."""
         return None

@@ -27,6 +27,10 @@ class EtlConservation(Check):
 
     name = "etl conservation"
 
+    def applies(self, history: History) -> bool:
+        """Only where an ETL run belongs to the run."""
+        return _belongs(history)
+
     def conclude(self, tally: Tally, history: History) -> Finding:  # noqa: ARG002  # nothing is counted in pieces
         """From the ETL's ledger and what it said of itself."""
         rows = history.etl
@@ -57,6 +61,10 @@ class EtlThroughput(Check):
 
     name = "etl throughput"
 
+    def applies(self, history: History) -> bool:
+        """Only where an ETL run belongs to the run."""
+        return _belongs(history)
+
     def conclude(self, tally: Tally, history: History) -> Finding:  # noqa: ARG002  # nothing is counted in pieces
         """From what it said of itself."""
         run = history.manifest.etl
@@ -68,6 +76,10 @@ class EtlThroughput(Check):
         verdict = Verdict.PASS if rate >= objective else Verdict.FAIL
         text = f"The ETL produced {rate:,.0f} records/s; the objective is {objective:,.0f}."
         return finding(self.name, verdict, text, {"produced_per_second": rate, "objective_per_second": objective})
+
+
+def _belongs(history: History) -> bool:
+    return "etl" in history.manifest.plan.parts
 
 
 def _imbalances(rows: EtlRows) -> Iterator[str]:

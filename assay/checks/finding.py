@@ -33,7 +33,7 @@ def finding(
 ) -> Finding:
     """A finding of plain Python values.
 
-    Floats are rounded to six significant digits, so that the last bit of an average, which depends on the
+    Floats are rounded to six significant digits (`figure`), so that the last bit of an average, which depends on the
     processor's vector width, never makes two machines disagree about a verdict's text.
 
     Args:
@@ -44,7 +44,7 @@ def finding(
         offenders: What was counted over the shards.
         late: Offenders that only the conclusion has, as columns of one length.
     """
-    figures = {name: _rounded(value) for name, value in (measured or {}).items()}
+    figures = {name: figure(value) for name, value in (measured or {}).items()}
     added = listed(late or {})
     tally = (offenders or Tally()) + added
     examples = tuple(tally.rows.to_pylist()) if tally.rows is not None else ()
@@ -92,7 +92,8 @@ def ranges(numbers: np.ndarray[Any, Any], cap: int = 5) -> str:
     return ", ".join(parts) + (f" and {counted(more, 'more range')}" if more > 0 else "")
 
 
-def _rounded(value: Any) -> float | int | str:
+def figure(value: Any) -> float | int | str:
+    """A measured value as plain Python, a float with six significant digits."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

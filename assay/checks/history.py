@@ -77,6 +77,7 @@ class Fault:
         target: To whom.
         asked_ns: When it was asked for.
         bites_ns: When it was first seen to bite.
+        heal_asked_ns: When healing was asked for.
         healed_ns: When it was seen healed.
     """
 
@@ -85,6 +86,7 @@ class Fault:
     target: str
     asked_ns: int | None
     bites_ns: int | None
+    heal_asked_ns: int | None
     healed_ns: int | None
 
 
@@ -399,6 +401,7 @@ def _fault(name: str, rows: Sequence[Mapping[str, Any]]) -> Fault:
         rows[0]["target"],
         when.get("inject-asked"),
         when.get("bites"),
+        when.get("heal-asked"),
         when.get("healed"),
     )
 

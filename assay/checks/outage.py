@@ -35,6 +35,8 @@ _ORDINARY_ACK_SECONDS: Final = 0.5
 _ORDINARY_CONSUME_SECONDS: Final = 1.5
 #: Lag is small below so many messages.
 SMALL_LAG: Final = 5
+#: What can be interrupted.
+ACKS, CONSUMPTION, LAG = "acknowledgements", "consumption", "lag"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Outage:
         ack_gaps: By partition, the longest time without an acknowledgement from t0 to t1, in seconds.
         consume_gaps: By partition, the longest time without a consumed record.
         peak_lag: Messages that waited at most.
-        last: Which of `acknowledgements`, `consumption`, `lag` was the last to be as usual; empty without interruption.
+        back_ns: When each of `ACKS`, `CONSUMPTION` and `LAG` that was interrupted was as usual again.
     """
 
     bitten_ns: int
@@ -66,12 +68,17 @@ class Outage:
     ack_gaps: Mapping[int, float]
     consume_gaps: Mapping[int, float]
     peak_lag: int
-    last: str
+    back_ns: Mapping[str, int]
 
     @property
     def seconds(self) -> float:
         """Recovery: t1 - t0."""
         return (self.served_ns - self.bitten_ns) / 1e9
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time without an acknowledgement in any partition, in seconds."""
+        return max(self.ack_gaps.values(), default=0.0)
 
 
 def usual_before(service: Service, at_ns: int) -> Usual:
@@ -89,8 +96,9 @@ def usual_before(service: Service, at_ns: int) -> Usual:
         for number, times in by_partition.items():
             if not np.any((times >= first) & (times <= at_ns)):
                 raise UndecidedError(f"nothing was {kind} in partition {number} before the fault")
-    acks = max(longest_gap(times, first, at_ns) for times in service.acked.values())
-    consumes = max(longest_gap(times, first, at_ns) for times in service.consumed.values())
+    # A gap that reaches beyond is not of before: it may be the fault's
+    acks = max(longest_gap(times[times <= at_ns], first, at_ns) for times in service.acked.values())
+    consumes = max(longest_gap(times[times <= at_ns], first, at_ns) for times in service.consumed.values())
     lag = service.lag[(service.lag_at >= first) & (service.lag_at <= at_ns)]
     return Usual(
         max(_ORDINARY * acks, _ORDINARY_ACK_SECONDS),
@@ -111,13 +119,13 @@ def outage_of(service: Service, fault: Fault) -> Outage:
     bitten, end = fault.bites_ns, service.ends_ns
     usual = usual_before(service, bitten)
     interruptions = _interruptions(service, usual, bitten, end)
-    served, last = bitten, ""
+    served, back = bitten, dict[str, int]()
     steady = int(STEADY_SECONDS * 1e9)
     for start, stop, kind in sorted(interruptions):
         if start >= served + steady:
             break  # full service had lasted long enough before this one
-        if stop > served:
-            served, last = stop, kind
+        served = max(served, stop)
+        back[kind] = max(back.get(kind, stop), stop)
     if served + steady > end:
         raise UndecidedError(
             f"full service did not last for {STEADY_SECONDS:g} s before the load ended, "
@@ -130,7 +138,7 @@ def outage_of(service: Service, fault: Fault) -> Outage:
         {number: longest_gap(times, bitten, served) for number, times in sorted(service.acked.items())},
         {number: longest_gap(times, bitten, served) for number, times in sorted(service.consumed.items())},
         int(service.lag[(service.lag_at >= bitten) & (service.lag_at <= served)].max(initial=0)),
-        last,
+        back,
     )
 
 
@@ -139,8 +147,8 @@ def _interruptions(service: Service, usual: Usual, first: int, last: int) -> lis
     found = [
         (max(start, first), stop, kind)
         for kind, by_partition, limit in (
-            ("acknowledgements", service.acked, usual.ack_seconds),
-            ("consumption", service.consumed, usual.consume_seconds),
+            (ACKS, service.acked, usual.ack_seconds),
+            (CONSUMPTION, service.consumed, usual.consume_seconds),
         )
         for times in by_partition.values()
         for start, stop in gaps(times, first, last)
@@ -150,5 +158,5 @@ def _interruptions(service: Service, usual: Usual, first: int, last: int) -> lis
     # A sample that is too high stands for the time up to the next one.
     until = np.r_[service.lag_at[1:], last][over]
     return found + [
-        (start, stop, "lag") for start, stop in zip(service.lag_at[over].tolist(), until.tolist(), strict=True)
+        (start, stop, LAG) for start, stop in zip(service.lag_at[over].tolist(), until.tolist(), strict=True)
     ]

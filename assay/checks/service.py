@@ -1,29 +1,34 @@
 """The service that clients had, second by second: acknowledged sends and consumed records of each partition, and lag.
 
-Acknowledgements come from the producers' ledgers. A record counts as consumed when the brokers were seen to have the
-group's commit of it, which is after it was durable: by the samples of one observer, on the clock of the producers.
+Acknowledgements come from the producers' ledgers. A record counts as consumed once it was durable and its offset
+committed: when a sample of the brokers' offsets shows it, or when the consumer's own word of the commit arrived,
+whichever is earlier. All of it is on the one clock of the observer.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.checks.columns import filled
 from assay.checks.finding import UndecidedError
+from assay.checks.tally import Tally
 from assay.ledger import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from assay.checks.history import History
+    from assay.checks.shards import SendsShard
 
     Array = np.ndarray[Any, Any]
 
 #: Acknowledgements are told apart by this much.
 TICK_NS: Final = 10_000_000
-_COLUMNS: Final = ("outcome", "partition", "ended_ns")
+_ACKED: Final = "acked"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,7 @@ class Service:
         consumed: By partition, the times at which the group's committed offset was seen to have grown.
         lag_at: Times of the samples of lag.
         lag: Messages that waited at these times, over all partitions.
-        ends_ns: When the load's last end was learnt: what comes after proves nothing.
+        ends_ns: When the load's last acknowledgement was learnt: what comes after proves nothing.
     """
 
     acked: Mapping[int, Array]
@@ -45,35 +50,60 @@ class Service:
     ends_ns: int
 
 
-def service_of(history: History) -> Service:
+def acknowledgements(shard: SendsShard) -> Tally:
+    """Acknowledgements by tick since the load began, for each partition of the topic."""
+    began, ended = shard.history.time_bounds
+    ticks = (ended - began) // TICK_NS + 1
+    bins = {f"{_ACKED} {number}": np.zeros(ticks, dtype=np.int64) for number in shard.history.partitions}
+    for sends in shard.sends:
+        acked = sends.having(Outcome.OK)
+        places = np.clip((sends.ended_ns - began) // TICK_NS, 0, ticks - 1)
+        for number in shard.history.partitions:
+            mine = acked & (sends.acked_partition == number)
+            bins[f"{_ACKED} {number}"] += np.bincount(places[mine], minlength=ticks)
+    return Tally(Counter(), bins=bins)
+
+
+def service_of(history: History, tally: Tally) -> Service:
     """The service during a run.
+
+    Args:
+        history: The run.
+        tally: The sum of its `acknowledgements`.
 
     Raises:
         UndecidedError: Sends or lag were not recorded, or nothing was acknowledged.
     """
-    began, ended = history.time_bounds
-    ticks = (ended - began) // TICK_NS + 1
-    counts = {number: np.zeros(ticks, dtype=np.int64) for number in history.partitions}
-    for sender in history.senders:
-        if sender.outcomes is None:
-            continue
-        for index in range(sender.outcomes.chunks):
-            table = sender.outcomes.chunk(index, _COLUMNS)
-            acked = table["outcome"].to_numpy() == Outcome.OK
-            partition = table["partition"].to_numpy()[acked]
-            place = (table["ended_ns"].to_numpy()[acked] - began) // TICK_NS
-            for number in counts:
-                counts[number] += np.bincount(place[partition == number].clip(0, ticks - 1), minlength=ticks)
-    times = {number: began + np.flatnonzero(bins) * TICK_NS for number, bins in counts.items()}
-    lasts = [int(one[-1]) for one in times.values() if len(one)]
+    began, _ = history.time_bounds
+    acked = {
+        number: began + np.flatnonzero(tally.bins.get(f"{_ACKED} {number}", np.empty(0))) * TICK_NS
+        for number in history.partitions
+    }
+    lasts = [int(times[-1]) for times in acked.values() if len(times)]
     if not lasts:
         raise UndecidedError("no send was acknowledged")
     lag = history.lag
-    consumed = {
+    sampled = {
         number: lag.at_ns[1:][np.diff(lag.end[line] - lag.waiting[line]) > 0]
         for line, number in enumerate(lag.partitions)
     }
-    return Service(times, consumed, lag.at_ns, lag.waiting.sum(axis=0), max(lasts))
+    said = _commits(history)
+    consumed = {number: np.union1d(sampled.get(number, _NONE), said.get(number, _NONE)) for number in acked}
+    return Service(acked, consumed, lag.at_ns, lag.waiting.sum(axis=0), max(lasts))
+
+
+_NONE: Final[Any] = np.empty(0, dtype=np.int64)
+
+
+def _commits(history: History) -> dict[int, Array]:
+    """By partition, when the consumers' word of commits arrived; empty where nobody listened."""
+    try:
+        table = history.table("events")
+    except UndecidedError:
+        return {}
+    table = table.filter(np.array([kind == "committed" for kind in table["kind"].to_pylist()], dtype=bool))
+    partition, seen = filled(table["partition"]), filled(table["seen_ns"])
+    return {number: np.unique(seen[(partition == number) & (seen >= 0)]) for number in np.unique(partition).tolist()}
 
 
 def gaps(times: Array, first_ns: int, last_ns: int) -> Sequence[tuple[int, int]]:

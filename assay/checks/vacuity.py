@@ -146,6 +146,8 @@ class Clock(Check):
 def preflight(history: History) -> tuple[Finding, ...]:
     """What was checked before the load: connectivity, DNS, network policy, resources, settings. One finding each."""
     checks = history.manifest.preflight
+    if not checks and "preflight" not in history.manifest.plan.parts:
+        return ()
     if not checks:
         return (finding("preflight", Verdict.UNKNOWN, "Nothing was checked before the load."),)
     return tuple(finding(f"preflight: {check.name}", Verdict(check.verdict), check.detail) for check in checks)
@@ -199,6 +201,8 @@ def _sink(tally: Tally, history: History) -> Iterator[str]:
 
 
 def _etl(_: Tally, history: History) -> Iterator[str]:
+    if "etl" not in history.manifest.plan.parts:
+        return
     rows = history.etl
     if not rows.run.extracted or not rows.fates:
         yield "the ETL extracted nothing"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from assay import __version__
 from assay.checks import rule
 from assay.report.order import by_severity
-from assay.report.plots import Plot, plots
+from assay.report.plots import plots
 from assay.report.terminal import LIMIT, SIGNS
 from assay.report.verdict_file import listing_name, write_text
 from assay.verdict import Verdict
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assay.judge import Judgement
+    from assay.report.drawing import Plot
     from assay.verdict import Finding
 
 PAGE: Final = "report.html"
@@ -95,6 +96,7 @@ def tiles(findings: Mapping[str, Finding]) -> list[Tile]:
         ("lost downstream", "lost on the way to the sink", "lost", "", "of {committed} committed"),
         ("throughput", "throughput", "acknowledged_per_second", "/s", "objective {objective_per_second}/s"),
         ("latency", "latency p99", "p99_ms", " ms", "p50 {p50_ms} ms, max {max_ms} ms"),
+        ("recovered", "recovery", "recovery_seconds", " s", "objective {objective_seconds} s"),
         ("lag", "final lag", "final_messages", "", "peak {peak_messages} messages"),
         ("etl conservation", "ETL rows", "extracted", "", "{topic} in the topic, {rejects} rejected"),
         ("etl throughput", "ETL throughput", "produced_per_second", "/s", "objective {objective_per_second}/s"),
@@ -139,7 +141,10 @@ def _code(text: str) -> Markup:
 
 
 def _drawn(judgement: Judgement) -> list[Plot]:
-    return plots(judgement.history, judgement.timeline) if judgement.history else []
+    if judgement.history is None:
+        return []
+    back = [one for part in (judgement, *judgement.experiments.values()) for one in part.recoveries]
+    return plots(judgement.history, judgement.timeline, back)
 
 
 def _tables(judgement: Judgement) -> dict[str, dict[str, str]]:

@@ -6,81 +6,59 @@ a thousand.
 
 from __future__ import annotations
 
-import io
-import re
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from assay.checks.finding import UndecidedError, counted
 from assay.checks.timeline import COARSE, intervals
+from assay.report.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PINK,
+    SERIES,
+    Plot,
+    finish,
+    logarithmic,
+    new_figure,
+    styled,
+    svg,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from assay.checks import History
+    from assay.checks.recovery import Recovery
     from assay.checks.tally import Tally
 
     Array = np.ndarray[Any, Any]
 
-#: Stand-ins in the SVG for colours of the page's theme.
-_INK, _GRID = "#010203", "#040506"
-_THEME: Final = {_INK: "currentColor", _GRID: "var(--grid)"}
-#: Told apart with any colour vision, on white and on near-black (after Okabe and Ito).
-BLUE, ORANGE, GREEN, PINK, SKY = "#2f7fc1", "#d9822b", "#1f9d74", "#c05f9b", "#5aa9d6"
-_SERIES: Final = (BLUE, ORANGE, GREEN, PINK, SKY, "#a68a1f")
-
+_OBJECTIVE: Final = "objective_seconds"
 #: The percentiles of latency over time: name, quantile, colour.
 _BANDS: Final = (("p99", 0.99, PINK), ("p90", 0.9, ORANGE), ("p50", 0.5, BLUE))
 
-_STYLE: Final[dict[Any, Any]] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "assay",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _GRID,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "grid.color": _GRID,
-    "grid.linewidth": 0.7,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-    "path.simplify": True,
-}
 
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot: its title, what it shows in words (also for who can't see it), and its SVG; or why there is none."""
-
-    title: str
-    words: str
-    svg: str
-
-
-def plots(history: History, counts: Tally) -> list[Plot]:
+def plots(history: History, counts: Tally, recoveries: Sequence[Recovery] = ()) -> list[Plot]:
     """Every plot that the evidence allows; one that it doesn't allow says why in its place.
 
     Args:
         history: The run.
         counts: Its timeline (`assay.checks.timeline`).
+        recoveries: How the service came back from its faults.
     """
-    import matplotlib as mpl  # noqa: PLC0415  # half a second that only a report should cost
-
-    with mpl.rc_context(_STYLE):
-        return [_plot(history, counts, title, f"plot{index}-") for index, title in enumerate(_PLOTS)]
+    wanted: dict[str, Callable[[], tuple[str, Figure]]] = {}
+    if recoveries:
+        wanted["Recovery by phase"] = partial(recovery, recoveries)
+    wanted |= {title: partial(draw, history, counts) for title, draw in _PLOTS.items()}
+    with styled():
+        return [_plot(draw, title, f"plot{index}-") for index, (title, draw) in enumerate(wanted.items())]
 
 
 def throughput(history: History, counts: Tally) -> tuple[str, Figure]:
@@ -88,14 +66,15 @@ def throughput(history: History, counts: Tally) -> tuple[str, Figure]:
     scale = intervals(history)
     width = scale.width_ns / 1e9
     acked, intended = (counts.bins[name] / width for name in ("acked", "intended"))
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     seconds = scale.edges_seconds
     axes.stairs(intended, seconds, color=ORANGE, linewidth=1.4, label="intended", linestyle=(0, (4, 2)))
     axes.stairs(acked, seconds, color=BLUE, fill=True, alpha=0.25)
     axes.stairs(acked, seconds, color=BLUE, linewidth=1.6, label="acknowledged")
     objective = history.manifest.objectives.throughput_per_second
-    axes.axhline(objective, color=_INK, linewidth=0.9, linestyle=":", label=f"objective {objective:,.0f}/s")
-    _finish(axes, "messages/s", "seconds since the load began")
+    axes.axhline(objective, color=INK, linewidth=0.9, linestyle=":", label=f"objective {objective:,.0f}/s")
+    _shade(axes, history, history.began_ns)
+    finish(axes, "messages/s", "seconds since the load began")
     axes.set_ylim(bottom=0)
     words = (
         f"{int(counts.bins['acked'].sum()):,} messages acknowledged in {width * scale.count:.1f} s; the busiest "
@@ -111,15 +90,16 @@ def latency_over_time(history: History, counts: Tally) -> tuple[str, Figure]:
     filled = table.sum(axis=1) > 0
     if not filled.any():
         raise UndecidedError("no send was acknowledged")
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     middle = (scale.edges_seconds[:-1] + scale.edges_seconds[1:]) / 2
     lines = np.full((len(_BANDS), scale.count), np.nan)
     for column in np.flatnonzero(filled).tolist():
         lines[:, column] = COARSE.quantiles(table[column], [quantile for _, quantile, _ in _BANDS]) / 1e6
     for (name, _, colour), line in zip(_BANDS, lines, strict=True):
         axes.plot(middle, line, color=colour, linewidth=1.6, label=name)
-    _log(axes, lines[np.isfinite(lines)])
-    _finish(axes, "milliseconds", "seconds since the load began, by intended time of sending")
+    logarithmic(axes, lines[np.isfinite(lines)])
+    _shade(axes, history, history.began_ns)
+    finish(axes, "milliseconds", "seconds since the load began, by intended time of sending")
     return f"Percentiles of each {scale.width_ns / 1e9:g} s, within 3 %.", figure
 
 
@@ -132,7 +112,7 @@ def latency_curve(history: History, counts: Tally) -> tuple[str, Figure]:
         raise UndecidedError("no send was acknowledged")
     nines = np.linspace(0, max(np.log10(total), 1), 160)
     line = COARSE.quantiles(whole, 1 - 10.0**-nines) / 1e6
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     axes.plot(nines, line, color=BLUE, linewidth=1.8)
     axes.fill_between(nines, line, color=BLUE, alpha=0.15)
     marks = [(0, "0 %"), (0.30103, "50 %"), (1, "90 %"), (2, "99 %"), (3, "99.9 %"), (4, "99.99 %"), (5, "99.999 %")]
@@ -143,8 +123,8 @@ def latency_curve(history: History, counts: Tally) -> tuple[str, Figure]:
         axes.plot(
             [2], [objective], marker="v", color=PINK, linestyle="none", label=f"objective p99 {objective:,.0f} ms"
         )
-    _log(axes, line)
-    _finish(axes, "milliseconds", "share of messages that were faster")
+    logarithmic(axes, line)
+    finish(axes, "milliseconds", "share of messages that were faster")
     p50, p99, p999 = COARSE.quantiles(whole, [0.5, 0.99, 0.999]) / 1e6
     return f"p50 {p50:,.1f} ms, p99 {p99:,.1f} ms, p99.9 {p999:,.1f} ms, from the intended time of sending.", figure
 
@@ -154,17 +134,19 @@ def lag(history: History, _: Tally) -> tuple[str, Figure]:
     samples = history.lag
     began = int(samples.at_ns[0])
     seconds = _seconds(samples.at_ns, began)
-    figure, (top, bottom) = _figure(2)
+    figure, (top, bottom) = new_figure(2)
     for line, number in enumerate(samples.partitions):
-        colour = _SERIES[line % len(_SERIES)]
+        colour = SERIES[line % len(SERIES)]
         base = samples.end[line, 0]
         top.plot(seconds, samples.end[line] - base, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
         top.plot(seconds, samples.end[line] - samples.waiting[line] - base, color=colour, linewidth=1.6)
         bottom.plot(seconds, samples.waiting[line], color=colour, linewidth=1.6, label=f"partition {number}")
-    top.plot([], [], color=_INK, linewidth=1.2, linestyle=(0, (4, 2)), label="end of the log")
-    top.plot([], [], color=_INK, linewidth=1.6, label="committed")
-    _finish(top, "offset, from the first", "")
-    _finish(bottom, "messages waiting", "seconds since the first sample")
+    top.plot([], [], color=INK, linewidth=1.2, linestyle=(0, (4, 2)), label="end of the log")
+    top.plot([], [], color=INK, linewidth=1.6, label="committed")
+    for axes in (top, bottom):
+        _shade(axes, history, began)
+    finish(top, "offset, from the first", "")
+    finish(bottom, "messages waiting", "seconds since the first sample")
     bottom.set_ylim(0, max(1.0, float(samples.waiting.max()) * 1.08))
     total = samples.waiting.sum(axis=0)
     at = int(total.argmax())
@@ -179,15 +161,15 @@ def partitions(history: History, counts: Tally) -> tuple[str, Figure]:
     """How many messages each partition had at each station: attempted, acknowledged, in the log, in the sink."""
     numbers = sorted(history.partitions)
     stations = ("attempted", "acknowledged", "in the log", "in the sink")
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     width = 0.8 / len(stations)
     words = []
     for place, name in enumerate(stations):
         times = np.array([counts.counts[f"{name} {number}"] for number in numbers])
-        axes.bar(np.arange(len(numbers)) + (place - 1.5) * width, times, width * 0.92, color=_SERIES[place], label=name)
+        axes.bar(np.arange(len(numbers)) + (place - 1.5) * width, times, width * 0.92, color=SERIES[place], label=name)
         words.append(f"{int(times.sum()):,} {name}")
     axes.set_xticks(range(len(numbers)), [f"partition {number}" for number in numbers])
-    _finish(axes, "messages", "")
+    finish(axes, "messages", "")
     axes.grid(visible=False, axis="x")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
     return f"{counted(len(numbers), 'partition')}: {', '.join(words)}.", figure
@@ -202,61 +184,56 @@ _PLOTS: Final[dict[str, Callable[[History, Tally], tuple[str, Figure]]]] = {
 }
 
 
-def _plot(history: History, counts: Tally, title: str, prefix: str) -> Plot:
+def recovery(recoveries: Sequence[Recovery]) -> tuple[str, Figure]:
+    """Each fault's recovery as a waterfall: its phases from the bite on, one after another, and the objective."""
+    shown = [one for one in recoveries if one.outage is not None]
+    if not shown:
+        raise UndecidedError("no recovery could be measured")
+    rows = [(one, phase) for one in shown for phase in one.phases]
+    figure, (axes,) = new_figure(max(1, len(rows) // 4))
+    began = {id(one): one.phases[0].first_ns for one in shown}
+    names = []
+    for place, (one, phase) in enumerate(rows):
+        colour = SERIES[place % len(one.phases)]
+        left = (phase.first_ns - began[id(one)]) / 1e9
+        axes.barh(place, phase.seconds, left=left, color=colour, height=0.7)
+        axes.annotate(
+            f"{phase.seconds:.2f} s", (left + phase.seconds, place), (4, 0), textcoords="offset points", va="center"
+        )
+        names.append(phase.name if len(shown) == 1 else f"{one.fault.name}: {phase.name}")
+    for objective in sorted({one.measured[_OBJECTIVE] for one in shown if _OBJECTIVE in one.measured}):
+        axes.axvline(objective, color=INK, linewidth=0.9, linestyle=":", label=f"objective {objective:g} s")
+    axes.invert_yaxis()
+    finish(axes, "", "seconds since the fault bit")
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_xlim(left=0, right=1.12 * max(axes.get_xlim()[1], 0.1))
+    axes.grid(visible=False, axis="y")
+    return " ".join(one.summary for one in shown), figure
+
+
+def _plot(draw: Callable[[], tuple[str, Figure]], title: str, prefix: str) -> Plot:
     try:
-        words, figure = _PLOTS[title](history, counts)
+        words, figure = draw()
     except UndecidedError as reason:
         return Plot(title, f"Not drawn: {reason}.", "")
     except Exception as error:  # noqa: BLE001  # a plot that can't be drawn must not cost the reader the verdict
         return Plot(title, f"Not drawn ({type(error).__name__}: {error}).", "")
-    return Plot(title, words, _svg(figure, prefix))
+    return Plot(title, words, svg(figure, prefix))
+
+
+def _shade(axes: Axes, history: History, began_ns: int) -> None:
+    """Shade the time of each fault, from its bite until it was seen healed, and mark when healing was asked for."""
+    for fault in history.faults:
+        if fault.bites_ns is None:
+            continue
+        first = (fault.bites_ns - began_ns) / 1e9
+        last = (fault.healed_ns - began_ns) / 1e9 if fault.healed_ns is not None else axes.get_xlim()[1]
+        axes.axvspan(first, last, color=PINK, alpha=0.13, linewidth=0, label=fault.name)
+        axes.axvline(first, color=PINK, linewidth=1)
+        if fault.heal_asked_ns is not None:
+            axes.axvline((fault.heal_asked_ns - began_ns) / 1e9, color=GREEN, linewidth=1, linestyle=(0, (2, 2)))
 
 
 def _seconds(times_ns: Array, began: int) -> Array:
     seconds: Array = (times_ns - began) / 1e9
     return seconds
-
-
-def _figure(rows: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure  # noqa: PLC0415  # half a second that only a report should cost
-
-    figure = Figure(figsize=(7.2, 2.5 + 1.1 * rows), layout="constrained")
-    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    return figure, list(axes)
-
-
-def _log(axes: Axes, values: Array) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415  # see `_figure`
-
-    axes.set_yscale("log")
-    axes.set_ylim(max(float(values.min()) * 0.7, 0.05), max(float(values.max()) * 1.6, 0.1))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _finish(axes: Axes, vertical: str, horizontal: str) -> None:
-    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415  # see `_figure`
-
-    if axes.get_yscale() == "linear":
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_ylabel(vertical)
-    axes.set_xlabel(horizontal)
-    axes.margins(x=0.01)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
-
-
-def _svg(figure: Figure, prefix: str) -> str:
-    """The figure as an SVG element whose ids are its own and whose neutral colours are the page's."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'\bid="', f'id="{prefix}', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'aria-hidden="true"', text, count=1)
-    for stand_in, colour in _THEME.items():
-        text = text.replace(stand_in, colour)
-    return text.strip()

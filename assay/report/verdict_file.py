@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyarrow import csv
 
+from assay.checks.finding import figure
 from assay.checks.tally import EXAMPLES
 from assay.errors import UsageError
 from assay.ledger import SCHEMA_VERSION
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from assay.checks.recovery import Recovery
     from assay.judge import Judgement
     from assay.verdict import Finding
 
@@ -49,6 +51,19 @@ def document(judgement: Judgement) -> dict[str, Any]:
             }
             for found in judgement.findings
         ],
+        "recoveries": [_recovery(one) for one in judgement.recoveries],
+    }
+
+
+def _recovery(one: Recovery) -> dict[str, Any]:
+    return {
+        "fault": one.fault.name,
+        "kind": one.fault.kind,
+        "target": one.fault.target,
+        "verdict": one.verdict.value,
+        "summary": one.summary,
+        "measured": {name: figure(value) for name, value in one.measured.items()},
+        "phases": {phase.name: figure(phase.seconds) for phase in one.phases},
     }
 
 

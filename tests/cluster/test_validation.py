@@ -21,7 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 from kubernetes import client, config
 from leftovers import found_of, read_record
 
-from assay import ledger
+from assay import sealed
 from assay.platform import Platform
 from assay.waiting import wait_until
 
@@ -78,7 +78,7 @@ def test_everything_is_accounted_for(validated: Path) -> None:
     assert {check["verdict"] for check in manifest["preflight"]} == {"pass"}
     assert manifest["settings"].items() >= SAFE.items()
     assert {"Kafka", "Kubernetes", "Python", "kernel", "librdkafka"} <= set(manifest["versions"])
-    kinds = {path.name.split(".")[0].split("-")[0] for path in validated.glob("*.arrows")}
+    kinds = {path.name.split(".")[0].split("-")[0] for path in validated.glob("*.parquet")}
     assert kinds >= {"attempts", "outcomes", "log", "sink", "lag", "leaders", "events", "deadletters", "etl"}
     assert (validated / "report.html").stat().st_size > 10_000
 
@@ -132,9 +132,9 @@ def test_a_load_that_was_killed_is_judged_as_far_as_it_goes(
     drained = assay(clusters_root, "drain", *where, str(folder))
     assert drained.returncode == 0, drained.stderr
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in locust)
-    attempts, ends = ledger.read(folder / "attempts.load-0.arrows"), ledger.read(outcomes)
+    attempts, ends = (sealed.read(folder / f"{kind}.load-0.parquet") for kind in ("attempts", "outcomes"))
     assert attempts.complete == ends.complete == alone
-    assert 0 < attempts.table.num_rows < 1_000_000
+    assert 0 < attempts.rows < 1_000_000
     assert assay(clusters_root, "report", str(folder)).returncode in (1, 2)
     verdict = json.loads((folder / "verdict.json").read_text())
     found = {one["check"]: one for one in verdict["findings"]}
@@ -143,7 +143,7 @@ def test_a_load_that_was_killed_is_judged_as_far_as_it_goes(
         name: found[name]["verdict"] for name in ("lost", "lost downstream", "duplicate", "phantom")
     } == dict.fromkeys(("lost", "lost downstream", "duplicate", "phantom"), "pass")
     assert (found["vacuous"]["verdict"], found["incomplete"]["verdict"]) == ("unknown", "unknown")
-    assert found["conservation"]["measured"]["unknown"] == attempts.table.num_rows - ends.table.num_rows
+    assert found["conservation"]["measured"]["unknown"] == attempts.rows - ends.rows
 
 
 def brokers(cluster: EmbeddedCluster) -> str:
@@ -169,10 +169,10 @@ def test_an_unsafe_load_to_a_topic_of_its_own_is_recorded_as_what_it_is(
     assert (manifest["plan"]["topic"], manifest["plan"]["group"], manifest["plan"]["partitions"]) == ("unsafe", "", 2)
     assert manifest["plan"]["producer_settings"] == {"acks": "0", "enable.idempotence": "false"}
     assert (manifest["settings"]["producer acks"], manifest["drained"]) == ("0", False)
-    outcomes = ledger.read(folder / "outcomes.load-0.arrows").table
+    outcomes = sealed.read(folder / "outcomes.load-0.parquet").whole()
     assert (outcomes.num_rows, outcomes["offset"].null_count) == (3000, 3000)
-    assert ledger.read(folder / "log.arrows").table.num_rows == 3000
-    assert not (folder / "sink.arrows").exists()
+    assert sealed.read(folder / "log.parquet").rows == 3000
+    assert not list(folder.glob("sink.*"))
 
 
 @pytest.mark.usefixtures("validated")
@@ -189,10 +189,11 @@ def test_a_poison_message_is_found_among_the_dead_letters(
     )
     assert producer.flush(30) == 0
     assert assay(clusters_root, "drain", *where, str(folder)).returncode == 0
-    letters = ledger.read(folder / "deadletters.arrows")
-    assert [(row["partition"], row["offset"]) for row in letters.table.to_pylist()] == places
+    letters = sealed.read(folder / "deadletters.parquet")
+    rows = letters.whole().to_pylist()
+    assert [(row["partition"], row["offset"]) for row in rows] == places
     assert letters.complete
-    assert all(row["reason"] for row in letters.table.to_pylist())
+    assert all(row["reason"] for row in rows)
 
 
 @pytest.fixture

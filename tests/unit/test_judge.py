@@ -9,9 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from runs import Run
+from runs import Run, served
 
-from assay import checks, judge, run
+from assay import checks, judge, manifest, run
 from assay.checks.delivery import Duplicate
 from assay.errors import UsageError
 from assay.report import judged
@@ -49,11 +49,11 @@ def problems(judgement: Judgement) -> dict[str, str]:
 
 
 def test_a_clean_run_passes(folder: Path) -> None:
-    """Every check is made, all pass, exit code 0."""
+    """Every check that applies is made, all pass, exit code 0; without a fault there is no recovery to check."""
     judgement = judge.judge(folder)
     assert complaints(judgement) == {}
     assert judgement.exit_code == 0
-    assert {found.check for found in judgement.findings} > set(checks.CHECKS)
+    assert {found.check for found in judgement.findings} > set(checks.CHECKS) - {"recovered"}
 
 
 def test_a_loss_fails(tmp_path: Path) -> None:
@@ -288,3 +288,56 @@ def test_the_same_verdict_on_another_machine(folder: Path, tmp_path: Path) -> No
         timeout=60,
     )
     assert (elsewhere / "verdict.json").read_bytes() == (folder / "verdict.json").read_bytes()
+
+
+class TestExperiments:
+    """Experiments that belong to a run are judged with it, each from its own evidence."""
+
+    def whole(self, folder: Path, *, objective: float = 5) -> Path:
+        """A clean run with one experiment, whose fault took four seconds to recover from."""
+        part = served(gap=(20, 24), objective=objective)
+        part.manifest["objectives"] |= {"throughput_per_second": 5}
+        part.write(folder / "experiments" / "broker-failure")
+        run = Run()
+        run.manifest["experiments"] = {"broker-failure": manifest.read(folder / "experiments" / "broker-failure").seal}
+        return run.write(folder)
+
+    def found(self, folder: Path) -> tuple[str, str, str]:
+        """The verdict, and that on the experiment with its words."""
+        judgement = judge.judge(folder)
+        (one,) = [found for found in judgement.findings if found.check == "experiment: broker-failure"]
+        return judgement.verdict.value, one.verdict.value, one.summary
+
+    def test_one_that_passed(self, tmp_path: Path) -> None:
+        """The run passes, and says how service came back."""
+        whole, one, words = self.found(self.whole(tmp_path / "run"))
+        assert (whole, one) == ("pass", "pass")
+        assert "full service was back 4.0" in words
+
+    def test_one_that_was_too_slow(self, tmp_path: Path) -> None:
+        """The run fails by it."""
+        assert self.found(self.whole(tmp_path / "run", objective=2))[:2] == ("fail", "fail")
+
+    def test_one_that_is_gone(self, tmp_path: Path) -> None:
+        """Nobody knows."""
+        folder = self.whole(tmp_path / "run")
+        shutil.rmtree(folder / "experiments")
+        whole, one, words = self.found(folder)
+        assert (whole, one) == ("unknown", "unknown")
+        assert "no evidence" in words
+
+    def test_another_one_in_its_place(self, tmp_path: Path) -> None:
+        """Whole evidence of another run is not this one's."""
+        folder = self.whole(tmp_path / "run")
+        shutil.rmtree(folder / "experiments" / "broker-failure")
+        served(gap=(20, 21)).write(folder / "experiments" / "broker-failure")
+        assert "not what was recorded with this run" in self.found(folder)[2]
+
+    def test_a_changed_byte_of_it(self, tmp_path: Path) -> None:
+        """Is noticed by the experiment's own hashes."""
+        folder = self.whole(tmp_path / "run")
+        path = folder / "experiments" / "broker-failure" / "log.parquet"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        assert self.found(folder)[:2] == ("unknown", "unknown")

@@ -97,5 +97,5 @@ def test_evidence_of_an_earlier_release_keeps_its_seal(tmp_path: Path) -> None:
 def test_objectives_are_a_table_of_plain_values() -> None:
     """Each class of fault has a line of its own."""
     table = dict(manifest.Objectives(recovery_seconds={"pod crash": 30.0}))
-    assert table["recovery seconds after pod crash"] == 30
+    assert table["recovery_seconds pod crash"] == 30
     assert "recovery_seconds" not in table

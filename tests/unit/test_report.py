@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
-from runs import Run, write_run
+from runs import Run, served, write_run
 
 from assay import report
 from assay.errors import UsageError
@@ -198,3 +198,16 @@ def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
 def test_figures(value: float, text: str) -> None:
     """Numbers as people read them."""
     assert figure(value) == text
+
+
+def test_a_fault_and_the_recovery_from_it_are_drawn(tmp_path: Path) -> None:
+    """Faults are shaded in the plots over time; recovery is a plot of its own, by phase, and stands in the verdict."""
+    folder = served(gap=(20, 24)).write(tmp_path / "served")
+    written(folder)
+    (told,) = json.loads((folder / "verdict.json").read_text())["recoveries"]
+    assert (told["fault"], told["target"], told["verdict"]) == ("broker", "pod/kafka-1", "pass")
+    assert sum(told["phases"].values()) == pytest.approx(told["measured"]["recovery_seconds"])
+    text = (folder / "report.html").read_text()
+    assert "Recovery by phase" in text
+    assert all(phase in text for phase in told["phases"])
+    assert text.count(">broker</text>") >= 2  # the legends of the plots that shade it

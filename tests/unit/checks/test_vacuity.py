@@ -150,3 +150,13 @@ class TestDeadLetters:
         run.sink.remove(row)
         run.deadletters = [{"partition": row["partition"], "offset": row["offset"], "reason": "not_json"}]
         assert run.complaints() == {}
+
+
+def test_what_does_not_belong_to_the_run_is_not_asked_for(run: Run) -> None:
+    """A run of the load alone passes without pre-flight and ETL, and has no findings on them; asked for, they lack."""
+    run.manifest |= {"preflight": [], "etl": None}
+    lacking = {"etl conservation", "etl throughput", "preflight", "vacuous"}
+    assert run.complaints() == dict.fromkeys(lacking, "unknown")
+    run.manifest["plan"]["parts"] = []
+    assert run.complaints() == {}
+    assert not {one.check for one in run.judged().findings} & {"etl conservation", "etl throughput", "preflight"}

@@ -1,0 +1,168 @@
+"""Did the service come back in time? For each fault how long that took, by phase, and whether it met its objective.
+
+Recovery counts from the bite (`assay.checks.outage`). While a fault leaves a partition with fewer replicas in sync than
+`min.insync.replicas`, refusing writes is the right answer: then recovery counts from when healing was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.checks.check import Check
+from assay.checks.finding import UndecidedError, finding
+from assay.checks.outage import outage_of
+from assay.checks.phases import phases_of, signs_of, whole_after
+from assay.checks.service import acknowledgements, service_of
+from assay.verdict import Finding, Verdict, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.checks.history import Fault, History
+    from assay.checks.outage import Outage
+    from assay.checks.phases import Phase, Signs
+    from assay.checks.service import Service
+    from assay.checks.shards import SendsShard
+    from assay.checks.tally import Tally
+
+_MIN_IN_SYNC: Final = "topic min.insync.replicas"
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How the service came back from one fault.
+
+    Attributes:
+        fault: Which.
+        verdict: Whether it met its objective.
+        summary: One sentence.
+        outage: What clients had of it; None where that could not be said.
+        phases: Where the time went.
+        measured: Figures by name: seconds and messages.
+    """
+
+    fault: Fault
+    verdict: Verdict
+    summary: str
+    outage: Outage | None = None
+    phases: tuple[Phase, ...] = ()
+    measured: Mapping[str, float | int] = field(default_factory=dict)
+
+
+class Recovered(Check):
+    """After each fault, every partition is acknowledged and consumed as before within the objective, and stays so.
+
+    From the bite on the data plane to the start of full service that lasts 5 s: sends acknowledged and records
+    consumed in every partition without longer gaps than before, lag small or as before. Source: the definition of time
+    to restore service in site reliability engineering; Kafka's own system tests only ask that a client makes progress.
+    """
+
+    name = "recovered"
+    needs = ("sends", "partitions")
+
+    def applies(self, history: History) -> bool:
+        """Only where a fault has an objective: a load that ends soon after a fault was not meant to show it."""
+        objectives = history.manifest.objectives
+        return any(objectives.recovery_of(fault.name, fault.kind) is not None for fault in history.faults)
+
+    def of_sends(self, shard: SendsShard) -> Tally:
+        """Acknowledgements by time and partition."""
+        return acknowledgements(shard)
+
+    def conclude(self, tally: Tally, history: History) -> Finding:
+        """The slowest and the worst of all faults."""
+        found = recoveries(history, tally)
+        told = [one for one in found if one.verdict is not Verdict.PASS] or list(found)
+        measured: dict[str, Any] = {"faults": len(found)}
+        for one in found:
+            prefix = f"{one.fault.name} " if len(found) > 1 else ""
+            measured |= {f"{prefix}{name}": value for name, value in one.measured.items()}
+        text = " ".join(one.summary for one in told)
+        return finding(self.name, worst(one.verdict for one in found), text, measured)
+
+
+def recoveries(history: History, tally: Tally) -> tuple[Recovery, ...]:
+    """How the service came back from each fault of a run, in the order in which they were asked for.
+
+    Args:
+        history: The run.
+        tally: The sum of its `acknowledgements`.
+    """
+    try:
+        service = service_of(history, tally)
+    except UndecidedError as reason:
+        return tuple(_undecided(fault, str(reason)) for fault in history.faults)
+    signs = signs_of(history)
+    return tuple(_recovery(history, service, signs, fault) for fault in history.faults)
+
+
+def _undecided(fault: Fault, reason: str) -> Recovery:
+    return Recovery(fault, Verdict.UNKNOWN, f"How long {fault.name} took to recover from is not known: {reason}.")
+
+
+def _recovery(history: History, service: Service, signs: Signs, fault: Fault) -> Recovery:
+    objective = history.manifest.objectives.recovery_of(fault.name, fault.kind)
+    try:
+        outage = outage_of(service, fault)
+    except UndecidedError as reason:
+        late = objective is not None and fault.bites_ns is not None and not_back(service, fault, objective)
+        if late:
+            text = f"{fault.name} on {fault.target}: {reason}; the objective is {objective:g} s."
+            return Recovery(fault, Verdict.FAIL, text)
+        return _undecided(fault, str(reason))
+    phases = phases_of(outage, signs)
+    refused = _refused_ns(history, fault)
+    since = outage.bitten_ns if refused is None else refused
+    seconds = max(0.0, (outage.served_ns - since) / 1e9)
+    whole = whole_after(history, fault, outage)
+    measured: dict[str, float | int] = {
+        "recovery_seconds": seconds,
+        "longest_ack_gap_seconds": outage.longest_gap,
+        "longest_consume_gap_seconds": max(outage.consume_gaps.values(), default=0.0),
+        "peak_lag_messages": outage.peak_lag,
+        **{f"{phase.name.replace(' ', '_')}_seconds": phase.seconds for phase in phases},
+    }
+    if whole is not None:
+        measured["whole_after_heal_seconds"] = whole
+    if objective is not None:
+        measured["objective_seconds"] = objective
+    met = objective is None or seconds <= objective
+    return Recovery(
+        fault,
+        Verdict.PASS if met else Verdict.FAIL,
+        _summary(fault, outage, seconds, objective, refused=refused is not None),
+        outage,
+        phases,
+        measured,
+    )
+
+
+def _summary(fault: Fault, outage: Outage, seconds: float, objective: float | None, *, refused: bool) -> str:
+    since = "healing was asked for, since too few replicas were in sync until then" if refused else "it bit"
+    took = f"full service was back {seconds:.2f} s after {since}" if outage.back_ns else "clients noticed nothing"
+    limit = "no objective is set" if objective is None else f"the objective is {objective:g} s"
+    return (
+        f"{fault.name} on {fault.target}: {took}; the longest gap between acknowledgements was "
+        f"{outage.longest_gap:.2f} s; {limit}."
+    )
+
+
+def not_back(service: Service, fault: Fault, objective: float) -> bool:
+    """Whether the load went on for long enough after the bite to show that the objective was missed."""
+    return fault.bites_ns is not None and service.ends_ns - fault.bites_ns > objective * 1e9
+
+
+def _refused_ns(history: History, fault: Fault) -> int | None:
+    """When healing was asked for, if until then some partition had too few replicas in sync to take writes."""
+    least = history.manifest.settings.get(_MIN_IN_SYNC, "")
+    if fault.heal_asked_ns is None or fault.bites_ns is None or not least.isdigit():
+        return None
+    try:
+        rows = history.table("leaders").to_pylist()
+    except UndecidedError:
+        return None
+    short = any(
+        fault.bites_ns <= row["at_ns"] <= fault.heal_asked_ns and len(row["in_sync"]) < int(least) for row in rows
+    )
+    return fault.heal_asked_ns if short else None
