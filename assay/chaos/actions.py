@@ -34,8 +34,8 @@ __all__ = [
     "run_etl",
     "start_load",
 ]
-#: Messages a second, where nothing else is said: what two cores bear beside a cluster.
-RATE: Final = 2000.0
+#: Messages a second, where nothing else is said: what two cores bear beside a cluster, also while a broker starts.
+RATE: Final = 5000.0
 #: A load ends by itself after so long, should nobody end it, in seconds.
 LOAD_SECONDS: Final = 300.0
 _SECONDS: Final = "seconds"
