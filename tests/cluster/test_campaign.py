@@ -1,4 +1,4 @@
-"""One experiment many times on a real platform: a campaign that is cut off, gone on with, and tells how recovery spread."""
+"""One experiment many times on a real platform: cut off, gone on with, and how recovery spread."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_everything_is_accounted_for(validated: Path) -> None:
 
 
 def test_a_pod_a_broker_and_the_network_were_broken(validated: Path) -> None:
-    """Each in an experiment of its own evidence: it bit and was healed, and service came back, in phases that add up."""
+    """Each in an experiment of its own: it bit and was healed, and service came back, in phases that add up."""
     manifest = json.loads((validated / "manifest.json").read_text())
     assert tuple(manifest["experiments"]) == EXPERIMENTS
     for name in EXPERIMENTS:
