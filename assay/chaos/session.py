@@ -297,7 +297,7 @@ class Session:
         if self._made_here is None:
             self._nodes = pods
         else:
-            self._nodes = on_this_machine
+            self._nodes = _here
 
     def _end_load(self, problems: list[str]) -> None:
         """The load's end, the drain and the read-back; what can't be done is a problem, and the rest goes on."""
@@ -321,6 +321,10 @@ class Session:
                 self.run.note(stopped=" ".join(problems))
             stages.seal(self.run, self.phases, self._memory.bytes)
             self.sealed = True
+
+
+def _here(name: str) -> Node:
+    return on_this_machine(name)
 
 
 def _no_node(name: str) -> Node:
