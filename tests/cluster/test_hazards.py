@@ -22,6 +22,7 @@ from assay.chaos.disk import Filled
 from assay.chaos.drain import MARK
 from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
+from assay.chaos.node_pods import NodePods
 from assay.errors import UsageError
 from assay.kafka.admin import Admin
 from assay.ledger import LedgerWriter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from assay.chaos.node import Nodes
     from assay.chaos.target import Target
     from assay.clusters.embedded import EmbeddedCluster
 
@@ -225,6 +227,16 @@ def disk(cluster: EmbeddedCluster, pods: Pods) -> tuple[Platform, Target]:
     return found, target.find(found, "disk")
 
 
+@pytest.fixture(params=["this machine", "pods"])
+def nodes(request: pytest.FixtureRequest, disk: tuple[Platform, Target], pods: Pods) -> Iterator[Nodes]:
+    """The nodes, reached in either way."""
+    if request.param == "this machine":
+        yield on_this_machine
+        return
+    with NodePods(disk[0], pods.image) as reached:
+        yield reached
+
+
 WRITE = """
 try:
     with open("/data/more", "wb") as file:
@@ -236,12 +248,12 @@ except OSError as error:
 
 
 def test_a_full_disk_takes_nothing_until_it_is_healed(
-    disk: tuple[Platform, Target], pods: Pods, faults: LedgerWriter, tmp_path: Path
+    disk: tuple[Platform, Target], nodes: Nodes, pods: Pods, faults: LedgerWriter, tmp_path: Path
 ) -> None:
     """Also what becomes free is taken; afterwards all of it is there again, and no file is left."""
     platform, pod = disk
     assert pods.python("disk", WRITE) == "written"
-    fault = Filled(platform, on_this_machine, pod, "/data")
+    fault = Filled(platform, nodes, pod, "/data")
     with injected(fault, faults, "full", seconds=60):
         assert pods.python("disk", WRITE) == "No space left on device"
         pods.python("disk", "import os; os.remove('/data/more')")
@@ -251,10 +263,10 @@ def test_a_full_disk_takes_nothing_until_it_is_healed(
     assert [row["step"] for row in rows(tmp_path)] == WHOLE
 
 
-def test_a_full_disk_gives_its_space_back_by_itself(disk: tuple[Platform, Target], pods: Pods) -> None:
+def test_a_full_disk_gives_its_space_back_by_itself(disk: tuple[Platform, Target], nodes: Nodes, pods: Pods) -> None:
     """Nobody heals it."""
     platform, pod = disk
-    fault = Filled(platform, on_this_machine, pod, "/data")
+    fault = Filled(platform, nodes, pod, "/data")
     fault.inject("full", 4)
     assert fault.bites()
     assert pods.python("disk", WRITE) == "No space left on device"
