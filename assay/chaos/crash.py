@@ -30,7 +30,7 @@ class Crashed:
     node: str
     chosen: str = ""
     kind: str = "node-crash"
-    _pids: frozenset[int] = field(default=frozenset(), init=False)
+    _processes: frozenset[tuple[int, int]] = field(default=frozenset(), init=False)
     _containers: frozenset[str] = field(default=frozenset(), init=False)
     _before: Readiness | None = field(default=None, init=False)
 
@@ -47,13 +47,12 @@ class Crashed:
             raise UsageError(f"No pod of {self.platform.namespace} runs on {self.node}: its crash would show nothing.")
         self._before = readiness.of(pods)
         self._containers = frozenset(_containers(on_it))
-        self._pids = frozenset(self.machines.node_processes(self.node))
+        self._processes = frozenset(self.machines.node_processes(self.node))
         self.machines.crash_node(self.node, seconds)
 
     def bites(self) -> str | None:
         """None of its processes is alive."""
-        alive = self._pids & frozenset(self.machines.node_processes(self.node))
-        return None if alive else f"all {len(self._pids)} processes of the node gone"
+        return None if self._alive() else f"all {len(self._processes)} processes of the node gone"
 
     def heal(self, name: str) -> None:  # noqa: ARG002  # a node has one crash at a time
         """Start it, unless it runs."""
@@ -63,6 +62,8 @@ class Crashed:
         """It is ready, no pod lives on what died with it, and as many pods are ready as before."""
         if self._before is None:
             return "nothing was crashed"
+        if self._alive():
+            return "the node did not crash"
         conditions = self.platform.core.read_node(self.node).status.conditions or ()
         ready = any(one.type == "Ready" and one.status == "True" for one in conditions)
         pods = self._pods()
@@ -71,6 +72,9 @@ class Crashed:
         if not ready or stale or readiness.of(pods).lacking(self._before):
             return None
         return f"{self.node} is ready, and all pods are that were"
+
+    def _alive(self) -> bool:
+        return bool(self._processes & frozenset(self.machines.node_processes(self.node)))
 
     def _pods(self) -> list[Any]:
         return readiness.pods(self.platform)

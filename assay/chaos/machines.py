@@ -28,8 +28,8 @@ class Machines(Protocol):
             AssayError: It can't be started.
         """
 
-    def node_processes(self, name: str) -> tuple[int, ...]:
-        """The pids of a node's live processes: its own programs and all its pods'.
+    def node_processes(self, name: str) -> tuple[tuple[int, int], ...]:
+        """A node's live processes, its own programs' and all its pods': pid, and start time in clock ticks since boot.
 
         Raises:
             UsageError: There is no such node.

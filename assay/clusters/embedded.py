@@ -429,8 +429,8 @@ class EmbeddedCluster:
             if self._running(name) is None:
                 self.start_node(name)
 
-    def node_processes(self, name: str) -> tuple[int, ...]:
-        """The pids of all live processes of a node, its pods' included.
+    def node_processes(self, name: str) -> tuple[tuple[int, int], ...]:
+        """Pid and start time of all live processes of a node, its pods' included.
 
         Raises:
             UsageError: there is no such node.
@@ -439,7 +439,8 @@ class EmbeddedCluster:
         node = self._node(name)
         tree = cgroups.read()
         found = tree.processes(node.pods_cgroup) | tree.processes(node.system_cgroup)
-        return tuple(sorted(pid for pid in found if processes.start_time(pid) is not None))
+        started = ((pid, processes.start_time(pid)) for pid in sorted(found))
+        return tuple((pid, ticks) for pid, ticks in started if ticks is not None)
 
     def disconnect_node(self, name: str) -> None:
         """Pull a node's cable: its programs and pods go on, and nothing reaches it.
