@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from assay.chaos.catalogue import Plain
+    from assay.chaos.catalogue import Limits, Plain
     from assay.chaos.environment import Environment
     from assay.chaos.faults import Fault
     from assay.chaos.node import Node, Nodes
@@ -204,10 +204,19 @@ class Session:
         hit = self._injections.target(name)
         if hit is not None:
             return hit
-        fault, limits = self.build(name, **arguments), catalogue.limits(name)
+        self.inject_fault(name, self.build(name, **arguments), seconds, catalogue.limits(name))
+        return self._injections.target(name) or ""
+
+    def inject_fault(self, name: str, fault: Fault, seconds: float, limits: Limits) -> None:
+        """The same with a fault that need not be of the catalogue, whose target consents.
+
+        Raises:
+            UsageError: It makes no sense as asked, or its target does not consent; nothing was changed.
+            AssayError: It can't be injected, or was not seen to bite in time.
+        """
+        consent.check_target(self.platform, str(fault.target))
         self._lease.cover(seconds + HELD_SECONDS)
         self._injections.add(name, fault, limits["heal_seconds"]).begin(seconds, limits["bite_seconds"])
-        return str(fault.target)
 
     def watch_foreign(self, name: str, kind: str) -> Watching:
         """Watch, beside whoever does it, what another extension is about to do to the platform's pods.
@@ -297,7 +306,7 @@ class Session:
         if self._made_here is None:
             self._nodes = pods
         else:
-            self._nodes = on_this_machine
+            self._nodes = _here
 
     def _end_load(self, problems: list[str]) -> None:
         """The load's end, the drain and the read-back; what can't be done is a problem, and the rest goes on."""
@@ -321,6 +330,10 @@ class Session:
                 self.run.note(stopped=" ".join(problems))
             stages.seal(self.run, self.phases, self._memory.bytes)
             self.sealed = True
+
+
+def _here(name: str) -> Node:
+    return on_this_machine(name)
 
 
 def _no_node(name: str) -> Node:

@@ -20,7 +20,7 @@ from assay.checks.outage import outage_of, usual_before
 from assay.checks.service import Service, acknowledgements, longest_gap, service_of
 from assay.checks.shards import SendsShard
 from assay.checks.tally import Tally
-from assay.errors import AssayError
+from assay.errors import AssayError, UsageError
 from assay.kafka.admin import Admin
 from assay.platform import TOPIC
 
@@ -111,17 +111,29 @@ def unsteady(service: Service, rate: float, seconds: float) -> str | None:
 
 
 def unserved(run: Run) -> str | None:
-    """Why full service is not back by now after each fault that bit, in a clause; None: it is."""
+    """Why full service is not back by now after each fault that bit, in a clause; None: it is.
+
+    Raises:
+        UsageError: Nobody will ever be able to say, since nothing is known of before a fault.
+    """
     for kinds, view in ((_SAMPLES, sampled), (_ALL, exact)):
         try:
             recorded = history(run, kinds)
             service = view(recorded)
             for fault in recorded.faults:
                 if fault.bites_ns is not None:
+                    _compare(service, fault.bites_ns)
                     outage_of(service, fault)
         except UndecidedError as reason:
             return str(reason)
     return None
+
+
+def _compare(service: Service, bitten_ns: int) -> None:
+    try:
+        usual_before(service, bitten_ns)
+    except UndecidedError as reason:
+        raise UsageError(f"Recovery can't be told, since {reason}: await_steady comes before a fault.") from None
 
 
 def unwhole(platform: Platform, admin: Admin, replicas: int) -> str | None:
@@ -195,6 +207,8 @@ def _await(look: Callable[[], str | None], seconds: float, what: str) -> None:
     while True:
         try:
             found = look()
+        except UsageError:
+            raise  # waiting does not help
         except AssayError as error:
             found = str(error).rstrip(".")
         if found is None:

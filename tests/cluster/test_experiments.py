@@ -137,25 +137,41 @@ def test_an_experiment_passes(platform: Platform, surroundings: dict[str, str], 
     assert NAMESPACE not in namespaces(platform)
 
 
+#: A fault that is in force and does nothing: an extension of its own, as anybody may write one.
+TOOTHLESS = """
+from assay.chaos import session
+
+class Nothing:
+    kind, target, chosen = "nothing", "pod/kafka-0", ""
+    inject = heal = lambda self, *_: None
+    bites = lambda self: None
+    healed = lambda self: "nothing was done"
+
+def inject():
+    session.current().inject_fault("nothing", Nothing(), 30, {"bite_seconds": 3, "heal_seconds": 3})
+"""
+
+
 def test_a_fault_that_does_nothing_shows_nothing(
     platform: Platform, surroundings: dict[str, str], tmp_path: Path
 ) -> None:
-    """One packet in a million: it is never seen to bite, so that nothing is shown, however well all goes."""
-    document = yaml.safe_load((EXPERIMENTS / "packet-loss.yaml").read_text())
-    method = [one for one in document["method"] if one["name"] != "await-steady"]
-    method[1]["provider"]["arguments"] |= {"share": 1e-6}
+    """It is never seen to bite, so that nothing is shown, however well all goes; the run says why."""
+    (tmp_path / "toothless.py").write_text(TOOTHLESS)
+    document = yaml.safe_load((EXPERIMENTS / "pod-crash.yaml").read_text())
+    method = [one for one in document["method"] if one["name"] not in ("await-steady", "heal")]
+    method[1]["provider"] = {"type": "python", "module": "toothless", "func": "inject"}
     path = tmp_path / "toothless.yaml"
     path.write_text(yaml.safe_dump(document | {"method": method}))
-    code, said = chaos(path, surroundings, tmp_path)
+    paths = os.pathsep.join([str(tmp_path), surroundings["PYTHONPATH"]])
+    code, said = chaos(path, surroundings | {"PYTHONPATH": paths}, tmp_path)
     assert code == 1
-    assert "was not seen to bite within" in said
-    folder = Path(surroundings["ASSAY_RUN_FOLDER"])
-    found = verdict(folder)
+    assert "The fault nothing (nothing of pod/kafka-0) was not seen to bite within 3 s." in said
+    found = verdict(Path(surroundings["ASSAY_RUN_FOLDER"]))
     assert found["verdict"] == "unknown"
     (vacuous,) = [one for one in found["findings"] if one["check"] == "vacuous"]
-    assert "was never seen to bite" in vacuous["summary"]
+    assert "the fault nothing on pod/kafka-0 was never seen to bite" in vacuous["summary"]
     assert "the run stopped early" in vacuous["summary"]
-    assert platform.namespace in namespaces(platform)
+    assert NAMESPACE not in namespaces(platform)
 
 
 def test_what_did_not_consent_is_not_touched(platform: Platform, surroundings: dict[str, str], tmp_path: Path) -> None:

@@ -172,6 +172,13 @@ def test_a_fault_knows_nothing_of_the_extension(upper: str) -> None:
     assert offenders("assay.chaos", upper, excepted=EXTENSION) == []
 
 
+@pytest.mark.parametrize("upper", ["builders", "catalogue"])
+def test_a_fault_does_not_know_how_it_is_named(upper: str) -> None:
+    """`faults, isolation, crash, … ← builders ← catalogue`; whoever injects needs no name either."""
+    others = ("assay.chaos.builders", "assay.chaos.catalogue", *EXTENSION)
+    assert offenders("assay.chaos", f"assay.chaos.{upper}", excepted=others) == []
+
+
 def test_there_is_no_drawer_for_everything() -> None:
     """No `utils`, no `common`: a file is named after its noun."""
     vague = {"utils", "util", "common", "helpers", "misc"}

@@ -10,6 +10,7 @@ import pytest
 from assay import run as runs
 from assay.chaos import watch
 from assay.checks.service import Service
+from assay.errors import UsageError
 from assay.ledger import LedgerWriter
 from assay.manifest import Objectives, Partition, Plan
 
@@ -102,6 +103,13 @@ def test_service_is_not_back_before_it_has_lasted(run: Run, until: float) -> Non
     """Neither in the silence nor soon after it."""
     record(run, silent=(12, 18), until=until)
     assert "full service did not last for 5 s" in str(watch.unserved(run))
+
+
+def test_without_a_before_there_is_nothing_to_wait_for(run: Run) -> None:
+    """A fault that bit at once, after the load began: that will not become better."""
+    record(run, silent=(1, 2), until=24)
+    with pytest.raises(UsageError, match=r"^Recovery can't be told, since there was no steady service for 3 s"):
+        watch.unserved(run)
 
 
 def test_nothing_is_known_before_anything_was_recorded(run: Run) -> None:
