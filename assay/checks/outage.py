@@ -39,6 +39,10 @@ SMALL_LAG: Final = 5
 ACKS, CONSUMPTION, LAG = "acknowledgements", "consumption", "lag"
 
 
+class NotBackError(UndecidedError):
+    """Full service did not come back to stay while the load went on."""
+
+
 @dataclass(frozen=True)
 class Usual:
     """How the service was before a fault: what is ordinary, in seconds between events and in messages that wait."""
@@ -111,8 +115,8 @@ def outage_of(service: Service, fault: Fault) -> Outage:
     """What a fault did to the service.
 
     Raises:
-        UndecidedError: It was not seen to bite, nothing is known of before, or service did not come back to stay while
-            the load went on.
+        NotBackError: Service did not come back to stay while the load went on.
+        UndecidedError: It was not seen to bite, or nothing is known of before.
     """
     if fault.bites_ns is None:
         raise UndecidedError(f"the fault {fault.name} was never seen to bite")
@@ -127,7 +131,7 @@ def outage_of(service: Service, fault: Fault) -> Outage:
         served = max(served, stop)
         back[kind] = max(back.get(kind, stop), stop)
     if served + steady > end:
-        raise UndecidedError(
+        raise NotBackError(
             f"full service did not last for {STEADY_SECONDS:g} s before the load ended, "
             f"{(end - bitten) / 1e9:.1f} s after the fault {fault.name} bit"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.checks.check import Check
 from assay.checks.finding import UndecidedError, finding
-from assay.checks.outage import outage_of
+from assay.checks.outage import NotBackError, outage_of
 from assay.checks.phases import phases_of, signs_of, whole_after
 from assay.checks.service import acknowledgements, service_of
 from assay.verdict import Finding, Verdict, worst
@@ -121,11 +121,12 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
     objective = history.manifest.objectives.recovery_of(fault.name, fault.kind)
     try:
         outage = outage_of(service, fault)
+    except NotBackError as reason:
+        if objective is None or not _tried(service, fault, objective):
+            return _undecided(fault, str(reason))
+        text = f"{fault.name} on {fault.target}: {reason}; the objective is {objective:g} s."
+        return Recovery(fault, Verdict.FAIL, text)
     except UndecidedError as reason:
-        late = objective is not None and fault.bites_ns is not None and not_back(service, fault, objective)
-        if late:
-            text = f"{fault.name} on {fault.target}: {reason}; the objective is {objective:g} s."
-            return Recovery(fault, Verdict.FAIL, text)
         return _undecided(fault, str(reason))
     phases = phases_of(outage, signs)
     refused = _refused_ns(history, fault)
@@ -177,7 +178,7 @@ def _summary(fault: Fault, outage: Outage, seconds: float, objective: float | No
     )
 
 
-def not_back(service: Service, fault: Fault, objective: float) -> bool:
+def _tried(service: Service, fault: Fault, objective: float) -> bool:
     """Whether the load went on for long enough after the bite to show that the objective was missed."""
     return fault.bites_ns is not None and service.ends_ns - fault.bites_ns > objective * 1e9
 

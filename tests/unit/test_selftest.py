@@ -43,7 +43,7 @@ def test_each_anomaly_is_called_what_it_is(number: int) -> None:
 def test_each_check_that_can_fail_is_on_trial() -> None:
     """No check but those of speed is left out: they have objectives, not anomalies."""
     tried = {check for mutation in MUTATIONS for check in mutation.complaints}
-    assert set(CHECKS) - tried == {"unknown resolved", "throughput", "success", "etl throughput"}
+    assert set(CHECKS) - tried == {"unknown resolved", "throughput", "success", "etl throughput", "recovered"}
 
 
 @pytest.mark.parametrize("pair", [(0, 3), (0, 2), (12, 13), (3, 16), (18, 21), (7, 26)])
