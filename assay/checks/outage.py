@@ -40,7 +40,16 @@ ACKS, CONSUMPTION, LAG = "acknowledgements", "consumption", "lag"
 
 
 class NotBackError(UndecidedError):
-    """Full service did not come back to stay while the load went on."""
+    """Full service did not come back to stay while the load went on.
+
+    Attributes:
+        until_ns: Until when there was none, as far as was seen.
+    """
+
+    def __init__(self, reason: str, until_ns: int) -> None:
+        """Say why."""
+        super().__init__(reason)
+        self.until_ns = until_ns
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,8 @@ def outage_of(service: Service, fault: Fault) -> Outage:
     if served + steady > end:
         raise NotBackError(
             f"full service did not last for {STEADY_SECONDS:g} s before the load ended, "
-            f"{(end - bitten) / 1e9:.1f} s after the fault {fault.name} bit"
+            f"{(end - bitten) / 1e9:.1f} s after the fault {fault.name} bit",
+            served,
         )
     return Outage(
         bitten,

@@ -122,15 +122,14 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
     try:
         outage = outage_of(service, fault)
     except NotBackError as reason:
-        if objective is None or not _tried(service, fault, objective):
+        if objective is None or (reason.until_ns - _since_ns(history, fault)) / 1e9 <= objective:
             return _undecided(fault, str(reason))
         text = f"{fault.name} on {fault.target}: {reason}; the objective is {objective:g} s."
         return Recovery(fault, Verdict.FAIL, text)
     except UndecidedError as reason:
         return _undecided(fault, str(reason))
     phases = phases_of(outage, signs)
-    refused = _refused_ns(history, fault)
-    since = outage.bitten_ns if refused is None else refused
+    since = _since_ns(history, fault)
     seconds = max(0.0, (outage.served_ns - since) / 1e9)
     whole = whole_after(history, fault, outage)
     measured: dict[str, float | int] = {
@@ -149,7 +148,7 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
     return Recovery(
         fault,
         Verdict.PASS if met else Verdict.FAIL,
-        _summary(fault, outage, seconds, objective, refused=refused is not None),
+        _summary(fault, outage, seconds, objective, refused=since != outage.bitten_ns),
         outage,
         phases,
         measured,
@@ -178,21 +177,17 @@ def _summary(fault: Fault, outage: Outage, seconds: float, objective: float | No
     )
 
 
-def _tried(service: Service, fault: Fault, objective: float) -> bool:
-    """Whether the load went on for long enough after the bite to show that the objective was missed."""
-    return fault.bites_ns is not None and service.ends_ns - fault.bites_ns > objective * 1e9
+def _since_ns(history: History, fault: Fault) -> int:
+    """When recovery begins: at the bite; or when healing was asked for, if some partition could take no writes before.
 
-
-def _refused_ns(history: History, fault: Fault) -> int | None:
-    """When healing was asked for, if until then some partition had too few replicas in sync to take writes."""
-    least = history.manifest.settings.get(_MIN_IN_SYNC, "")
-    if fault.heal_asked_ns is None or fault.bites_ns is None or not least.isdigit():
-        return None
+    With fewer replicas in sync than `min.insync.replicas` it must not.
+    """
+    bites, least = fault.bites_ns or 0, history.manifest.settings.get(_MIN_IN_SYNC, "")
+    if fault.heal_asked_ns is None or not least.isdigit():
+        return bites
     try:
         rows = history.table("leaders").to_pylist()
     except UndecidedError:
-        return None
-    short = any(
-        fault.bites_ns <= row["at_ns"] <= fault.heal_asked_ns and len(row["in_sync"]) < int(least) for row in rows
-    )
-    return fault.heal_asked_ns if short else None
+        return bites
+    short = any(bites <= row["at_ns"] <= fault.heal_asked_ns and len(row["in_sync"]) < int(least) for row in rows)
+    return fault.heal_asked_ns if short else bites

@@ -213,8 +213,9 @@ def test_the_longest_gap_reaches_over_the_border() -> None:
         (served(gap=(20, 27)), "fail", "the objective is 5 s"),
         (served(gap=(20, 37)), "fail", "did not last"),
         (served(seconds=23, gap=(20, 21)), "unknown", "did not last"),
+        (served(seconds=27, gap=(20, 24)), "unknown", "did not last"),
     ],
-    ids=["unnoticed", "in time", "late", "never", "load too short"],
+    ids=["unnoticed", "in time", "late", "never", "load too short", "in time, and not long enough"],
 )
 def test_recovery_is_held_against_its_objective(run: Run, verdict: str, words: str) -> None:
     """In time passes, late fails; where the load ended before either was shown, nobody knows."""
