@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -20,6 +22,8 @@ from assay.errors import UsageError
 from assay.progress import Phases
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assay.platform import Platform
 
 #: The experiments that come with a checkout.
@@ -78,10 +82,24 @@ def run_once(
         }
     )
     experiment = load(experiment_path)
-    with session.configured(asked, progress):
-        journal: dict[str, Any] = run_experiment(experiment, settings={})
+    with session.configured(asked, progress), _quietly():
+        journal: dict[str, Any] = run_experiment(
+            experiment, settings={"runtime": {"rollbacks": {"strategy": "always"}}}
+        )
     status: Status = "deviated" if journal["deviated"] else journal["status"]
     return Ended(status, folder, " ".join(journal.get("assay", {}).get("amiss", ())))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Chaos Toolkit's own words go to nobody but its journal while the block runs, but for errors."""
+    logger = logging.getLogger("chaostoolkit")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def find(name: str) -> Path:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.campaign.outcome import Outcome
-    from assay.campaign.quantile import Quantile
     from assay.campaign.record import Record
     from assay.campaign.series import Series
 
@@ -34,12 +33,12 @@ def tell(outcome: Outcome, console: Console) -> None:
 
 
 def summary(record: Record, series: Series, console: Console) -> None:
-    """What all runs amount to."""
+    """What all runs amount to; how sure one can be of the quantiles stands in the page."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("", *SHARES, "max", "runs"):
         table.add_column(heading, justify="left" if not heading else "right", no_wrap=not heading)
     for words, spread in spreads(series).items():
-        told = [_told(spread.quantiles[share]) for share in SHARES]
+        told = [figure(spread.quantiles[share].value) for share in SHARES]
         table.add_row(words, *told, figure(spread.most), str(len(spread.values)))
     console.print(table)
     sign, style = SIGNS[series.verdict]
@@ -48,9 +47,3 @@ def summary(record: Record, series: Series, console: Console) -> None:
         f"[{style}]{sign} {series.verdict.value.upper()}[/]: {escape(series.sentence)}", highlight=False, soft_wrap=True
     )
     console.print(f"Evidence and report: {record.folder / PAGE}", highlight=False, soft_wrap=True)
-
-
-def _told(quantile: Quantile) -> str:
-    """The value, and in brackets what holds the true one with 95 % confidence."""
-    low, high = ("…" if end is None else figure(end) for end in (quantile.low, quantile.high))
-    return f"{figure(quantile.value)} ({low} to {high})"
