@@ -52,10 +52,13 @@ from pyiceberg.exceptions import (
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 from sqlalchemy.exc import SQLAlchemyError
 
+from workloads.analytics.turns import turn
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyiceberg.table import Table
+    from sqlalchemy import Engine
 
     from workloads.analytics.decode import Row
     from workloads.analytics.window import WindowRow
@@ -167,6 +170,7 @@ class Sink:
         topic_id: str,
         owner: str,
         *,
+        engine: Engine,
         retry_seconds: float,
         beat: Callable[[], None],
     ) -> None:
@@ -177,6 +181,7 @@ class Sink:
             windows: `commodity.windows`.
             topic_id: Id of the Kafka topic whose offsets the rows have.
             owner: Name of who writes, another for every process.
+            engine: The catalog's database.
             retry_seconds: How long a failing append is tried again.
             beat: Called before every try, so that a long wait is not taken for a dead loop.
         """
@@ -184,6 +189,7 @@ class Sink:
         self._windows = windows
         self._topic_id = topic_id
         self._owner = owner
+        self._engine = engine
         self._retry_seconds = retry_seconds
         self._beat = beat
 
@@ -199,8 +205,8 @@ class Sink:
             SinkError: The catalog or warehouse can't be used for too long.
         """
         wanted = frozenset(partitions)
-        prices, _ = self._persist(lambda: self._own(self._prices, PRICES_SCHEMA, wanted))
-        windows, _ = self._persist(lambda: self._own(self._windows, WINDOWS_SCHEMA, wanted))
+        prices, _ = self._persist(self._prices, lambda: self._own(self._prices, PRICES_SCHEMA, wanted))
+        windows, _ = self._persist(self._windows, lambda: self._own(self._windows, WINDOWS_SCHEMA, wanted))
         found = {}
         for number in wanted:
             key = self._key(number)
@@ -233,7 +239,7 @@ class Sink:
                 _append(self._prices, _table(new, PRICES_SCHEMA), held)
             return len(new), len(rows) - len(new)
 
-        (written, skipped), conflicts = self._persist(attempt)
+        (written, skipped), conflicts = self._persist(self._prices, attempt)
         return Appended(written, skipped, conflicts)
 
     def append_windows(self, rows: Sequence[WindowRow], offsets: Mapping[int, int]) -> Appended:
@@ -263,7 +269,7 @@ class Sink:
                 _append(self._windows, _table(new, WINDOWS_SCHEMA), held)
             return len(new), len(rows) - len(new)
 
-        (written, skipped), conflicts = self._persist(attempt)
+        (written, skipped), conflicts = self._persist(self._windows, attempt)
         return Appended(written, skipped, conflicts)
 
     def _key(self, partition: int) -> str:
@@ -287,14 +293,15 @@ class Sink:
             raise SinkFencedError(fenced)
         return held
 
-    def _persist(self, attempt: Callable[[], Result]) -> tuple[Result, int]:
-        """Try until it succeeds or time is over; how many conflicts there were."""
+    def _persist(self, table: Table, attempt: Callable[[], Result]) -> tuple[Result, int]:
+        """Try in turns with the other writers until it succeeds or time is over; how many conflicts there were."""
         end = time.monotonic() + self._retry_seconds
         conflicts = failures = 0
         while True:
             self._beat()
             try:
-                return attempt(), conflicts
+                with turn(self._engine, ".".join(table.name())):
+                    return attempt(), conflicts
             except CommitFailedException:
                 conflicts += 1
                 error: Exception | None = None
@@ -347,7 +354,7 @@ def open_sink(
         raise SinkError(
             f"The Iceberg catalog or warehouse {warehouse} can't be used ({cause}): check its address and password."
         ) from None
-    return Sink(prices, windows, topic_id, owner, retry_seconds=retry_seconds, beat=beat)
+    return Sink(prices, windows, topic_id, owner, engine=opened.engine, retry_seconds=retry_seconds, beat=beat)
 
 
 def _open(catalog: SqlCatalog, name: str, schema: pa.Schema) -> Table:
