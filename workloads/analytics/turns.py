@@ -2,9 +2,9 @@
 
 Iceberg's commits are optimistic: of several writers that commit at once one wins, and the others have written a file
 for nothing and begin again. That is right and, where processors are scarce, dear: three consumers that flush every
-second spend a third of their time on it. So they take turns, by an advisory lock of the catalog's PostgreSQL. It is a courtesy
-and decides nothing: who does not get it in time, since its holder hangs or was cut off, commits all the same, and the
-table's own rules keep that right. The lock ends with its transaction, so with its holder's connection.
+second spend a third of their time on it. So they take turns, by an advisory lock of the catalog's PostgreSQL. It is a
+courtesy and decides nothing: who does not get it in time, since its holder hangs or was cut off, commits all the
+same, and the table's own rules keep that right. The lock ends with its transaction, so with its holder's connection.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-import pytest
 from sqlalchemy import create_engine
 
 from workloads.analytics import turns
@@ -14,6 +13,7 @@ from workloads.analytics.turns import turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
     from sqlalchemy import Engine
 
 
