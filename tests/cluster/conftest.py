@@ -161,7 +161,8 @@ def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
 
     def whole() -> bool:
         pods = [*platform.pods("kafka"), *platform.pods("analytics")]
-        ready = [all(one.ready for one in pod.status.container_statuses or [None]) for pod in pods]
+        statuses = [pod.status.container_statuses or () for pod in pods]
+        ready = [bool(found) and all(one.ready for one in found) for found in statuses]
         return len(ready) == 6 and all(ready) and not admin.under_replicated()
 
     until(whole, "the platform is whole", seconds)

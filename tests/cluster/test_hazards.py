@@ -239,7 +239,7 @@ def nodes(request: pytest.FixtureRequest, disk: tuple[Platform, Target], pods: P
 
 WRITE = """
 try:
-    with open("/data/more", "wb") as file:
+    with open("/data/more", "ab") as file:
         file.write(bytes(65536))
     print("written")
 except OSError as error:
