@@ -76,7 +76,7 @@ class Objectives(_Part):
         """Names and plain values, as a table shows them: each class of fault is one of its own."""
         for name, value in super().__iter__():
             if name == "recovery_seconds":
-                yield from ((f"recovery seconds after {fault}", seconds) for fault, seconds in value.items())
+                yield from ((f"recovery_seconds {fault}", seconds) for fault, seconds in value.items())
             else:
                 yield name, value
 

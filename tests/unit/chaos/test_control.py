@@ -186,7 +186,12 @@ def test_a_dry_run_does_nothing_and_fails_nothing(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("func", [interrupt, terminate])
 def test_who_is_stopped_heals_first(func: Callable[..., object]) -> None:
     """By Ctrl-C or SIGTERM alike, and is in a hurry."""
-    journal = run(experiment(activity(harm), activity(func), activity(harm)))
+    # What runs in a shell's background has inherited that SIGINT is ignored: nobody at a terminal has.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        journal = run(experiment(activity(harm), activity(func), activity(harm)))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert journal["status"] == "interrupted"
     assert did == ["opened", "harm", "heal", "gather", "closed, failed: The experiment was interrupted."]
 
