@@ -26,7 +26,7 @@ def crash(cluster: EmbeddedCluster, node: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     cluster.kill_node(node)
     while time.monotonic() < deadline:
-        if cluster.node_processes(node):
+        if cluster.node_runs(node):
             return  # somebody started it: another crash after that is not ours to end
         time.sleep(TICK_SECONDS)
     cluster.revive_node(node)

@@ -429,6 +429,15 @@ class EmbeddedCluster:
             if self._running(name) is None:
                 self.start_node(name)
 
+    def node_runs(self, name: str) -> bool:
+        """Whether a node's first process runs; after a crash others of it may be about to end.
+
+        Raises:
+            UsageError: there is no such node.
+            ClusterError: the cluster is not up.
+        """
+        return self._running(self._node(name).name) is not None
+
     def node_processes(self, name: str) -> tuple[tuple[int, int], ...]:
         """Pid and start time of all live processes of a node, its pods' included.
 

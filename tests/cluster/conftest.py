@@ -15,6 +15,7 @@ from kubernetes import client, config
 from kubernetes.stream import stream
 
 from assay import host
+from assay.chaos.readiness import is_ready
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
 from assay.deploy import deploy
@@ -161,8 +162,7 @@ def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
 
     def whole() -> bool:
         pods = [*platform.pods("kafka"), *platform.pods("analytics")]
-        ready = [all(one.ready for one in pod.status.container_statuses or [None]) for pod in pods]
-        return len(ready) == 6 and all(ready) and not admin.under_replicated()
+        return len(pods) == 6 and all(is_ready(pod) for pod in pods) and not admin.under_replicated()
 
     until(whole, "the platform is whole", seconds)
 

@@ -124,7 +124,7 @@ def of(name: str, *, endurance: bool = False, **arguments: catalogue.Plain) -> A
         of("feed-down"),
         of("node-kill", role="follower:0"),
         of("node-drain", endurance=True, who="consumer", role="owner:0"),
-        of("rolling-restart", endurance=True),
+        of("rolling-restart"),
     ],
 )
 def test_a_fault_bites_and_is_healed(
@@ -239,7 +239,7 @@ def nodes(request: pytest.FixtureRequest, disk: tuple[Platform, Target], pods: P
 
 WRITE = """
 try:
-    with open("/data/more", "wb") as file:
+    with open("/data/{}", "wb") as file:
         file.write(bytes(65536))
     print("written")
 except OSError as error:
@@ -252,14 +252,15 @@ def test_a_full_disk_takes_nothing_until_it_is_healed(
 ) -> None:
     """Also what becomes free is taken; afterwards all of it is there again, and no file is left."""
     platform, pod = disk
-    assert pods.python("disk", WRITE) == "written"
+    assert pods.python("disk", WRITE.format("before")) == "written"
     fault = Filled(platform, nodes, pod, "/data")
     with injected(fault, faults, "full", seconds=60):
-        assert pods.python("disk", WRITE) == "No space left on device"
-        pods.python("disk", "import os; os.remove('/data/more')")
-        wait_until(lambda: pods.python("disk", WRITE) == "No space left on device", 10, "what is freed stays free")
-    assert pods.python("disk", WRITE) == "written"
-    assert pods.python("disk", "import os; print(os.listdir('/data'))") == "['more']"
+        assert pods.python("disk", WRITE.format("first")) == "No space left on device"
+        pods.python("disk", "import os; os.remove('/data/before')")
+        wait_until(fault.bites, 10, "what is freed stays free", every=0.1)
+        assert pods.python("disk", WRITE.format("second")) == "No space left on device"
+    assert pods.python("disk", WRITE.format("after")) == "written"
+    assert pods.python("disk", "import os; print(sorted(os.listdir('/data')))") == "['after', 'first', 'second']"
     assert [row["step"] for row in rows(tmp_path)] == WHOLE
 
 
@@ -269,9 +270,9 @@ def test_a_full_disk_gives_its_space_back_by_itself(disk: tuple[Platform, Target
     fault = Filled(platform, nodes, pod, "/data")
     fault.inject("full", 4)
     assert fault.bites()
-    assert pods.python("disk", WRITE) == "No space left on device"
+    assert pods.python("disk", WRITE.format("first")) == "No space left on device"
     wait_until(fault.healed, 30, "it stays full")
-    assert pods.python("disk", WRITE) == "written"
+    assert pods.python("disk", WRITE.format("second")) == "written"
 
 
 def test_a_volume_that_shares_its_disk_is_not_filled(platform: Platform, faults: LedgerWriter, tmp_path: Path) -> None:
