@@ -279,7 +279,7 @@ def test_wrong_usage_is_one_sentence_and_makes_nothing(
     assert {path.name for path in clusters_root.iterdir()} == before
 
 
-@pytest.mark.parametrize("moment", ["deploy", "preflight"])
+@pytest.mark.parametrize("moment", ["deploy", pytest.param("preflight", marks=[pytest.mark.endurance])])
 def test_down_after_a_killed_validation_leaves_nothing(clusters_root: Path, tmp_path: Path, moment: str) -> None:
     """`assay validate` gets SIGKILL while it provisions, or later; `assay down` removes everything it had made."""
     name, folder = f"{moment}-{os.getpid()}", tmp_path / "run"
