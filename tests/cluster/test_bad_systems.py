@@ -210,7 +210,8 @@ def _rolled_out(platform: Platform, command: list[str]) -> bool:
     return len(pods) == 3 and all(
         pod.spec.containers[0].command == command
         and pod.metadata.deletion_timestamp is None
-        and all(one.ready for one in pod.status.container_statuses or [None])
+        and bool(pod.status.container_statuses)
+        and all(one.ready for one in pod.status.container_statuses)
         for pod in pods
     )
 
@@ -221,7 +222,9 @@ def _holders(platform: Platform, admin: Admin) -> dict[int, str]:
     def each() -> dict[int, str] | None:
         pods = {pod.status.pod_ip: pod.metadata.name for pod in platform.pods("analytics")}
         members = admin.group(GROUP).members
-        held = {number: pods.get(one.host, "") for one in members for number in one.partitions.get(TOPIC, ())}
+        held = {
+            number: pods.get(one.host.lstrip("/"), "") for one in members for number in one.partitions.get(TOPIC, ())
+        }
         return held if len(set(held.values())) == len(held) == 3 else None
 
     return wait_until(each, 60, "the consumers do not have one partition each")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 PLAN = Plan(messages=1, rate_per_second=0, seed=1, topic=TOPIC, group=GROUP, partitions=PARTITIONS)
 #: librdkafka's, by the variables that set them, and what Kubernetes adds to pods that do not say otherwise.
 DEFAULTS = {
+    "ANALYTICS_GROUP_PROTOCOL": "classic",
     "ANALYTICS_SESSION_TIMEOUT_MS": "45000",
     "ANALYTICS_HEARTBEAT_INTERVAL_MS": "3000",
     "KAFKA_CLIENT_SOCKET_TIMEOUT_MS": "60000",
