@@ -1,6 +1,7 @@
 """The pre-flight of recovery on a real platform: what is read live refuses nothing as shipped, and defaults do.
 
-The defaults are put back on the consumers: their pods are made anew with librdkafka's and Kubernetes' own values.
+The defaults are put back on the consumers and their group: pods are made anew with librdkafka's and Kubernetes' own
+values, and the brokers are told Kafka's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from rich.console import Console
 
 from assay import run as runs
@@ -37,13 +39,12 @@ if TYPE_CHECKING:
 PLAN = Plan(messages=1, rate_per_second=0, seed=1, topic=TOPIC, group=GROUP, partitions=PARTITIONS)
 #: librdkafka's, by the variables that set them, and what Kubernetes adds to pods that do not say otherwise.
 DEFAULTS = {
-    "ANALYTICS_GROUP_PROTOCOL": "classic",
-    "ANALYTICS_SESSION_TIMEOUT_MS": "45000",
-    "ANALYTICS_HEARTBEAT_INTERVAL_MS": "3000",
     "KAFKA_CLIENT_SOCKET_TIMEOUT_MS": "60000",
     "KAFKA_CLIENT_RETRY_BACKOFF_MAX_MS": "1000",
 }
 TOLERATION_SECONDS = 300
+#: Kafka's, for a group with the protocol of KIP-848: the brokers have them, by group.
+GROUP_DEFAULTS = {"consumer.session.timeout.ms": "45000", "consumer.heartbeat.interval.ms": "5000"}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,24 @@ def told(judged: tuple[Judged, ...]) -> Mapping[Fault, Judged]:
     """By fault; and printed, for whoever reads the log."""
     show(judged, Console())
     return {one.fault: one for one in judged}
+
+
+@contextmanager
+def group_with_defaults(bootstrap: str) -> Iterator[None]:
+    """The group has Kafka's default session while this lasts."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+
+    def change(operation: AlterConfigOpType) -> None:
+        entries = [ConfigEntry(name, value, incremental_operation=operation) for name, value in GROUP_DEFAULTS.items()]
+        resource = ConfigResource(ResourceType.GROUP, GROUP, incremental_configs=entries)
+        for answer in admin.incremental_alter_configs([resource]).values():
+            answer.result(20)
+
+    change(AlterConfigOpType.SET)
+    try:
+        yield
+    finally:
+        change(AlterConfigOpType.DELETE)
 
 
 @contextmanager
@@ -109,14 +128,14 @@ def test_the_platform_as_shipped_can_keep_every_objective(platform: Platform, tm
 def test_defaults_are_refused_with_what_to_change(platform: Platform) -> None:
     """A killed consumer, an isolated broker and a lost node: each by its setting, from the value that was found."""
     options = ["--cluster", "existing", "--kubeconfig", str(platform.kubeconfig), "--context", platform.context]
-    with consumers_with_defaults(platform):
+    with group_with_defaults(platform.bootstrap()), consumers_with_defaults(platform):
         _, judged = stages.check_recovery(platform, PLAN, Objectives(), Phases(Console(quiet=True)))
         answer = CliRunner().invoke(cli, ["preflight", *options], standalone_mode=False)
     assert answer.return_value == Verdict.FAIL, answer.output
-    assert "change consumers: ANALYTICS_SESSION_TIMEOUT_MS" in answer.output
+    assert "change group: consumer.session.timeout.ms" in answer.output
     by_fault = told(judged)
     for fault, verdict, setting in (
-        (Fault.CONSUMER_KILLED_CLASSIC, "impossible", "consumers: ANALYTICS_SESSION_TIMEOUT_MS from 45000 ms to"),
+        (Fault.CONSUMER_KILLED, "impossible", "group: consumer.session.timeout.ms from 45000 ms to"),
         (Fault.BROKER_ISOLATED, "not guaranteed", "consumers: KAFKA_CLIENT_SOCKET_TIMEOUT_MS from 60000 ms to"),
         (Fault.NODE_REPLACED, "impossible", "consumer pods: tolerationSeconds from 300 s to"),
     ):
