@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +23,7 @@ from assay.chaos.drain import MARK
 from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
 from assay.chaos.node_pods import NodePods
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError
 from assay.kafka.admin import Admin
 from assay.ledger import LedgerWriter
 from assay.platform import Platform
@@ -335,7 +335,18 @@ def test_a_broker_without_space_falls_out_and_comes_back(
 ) -> None:
     """The other two go on; once there is space it is in sync again."""
     broker = target.find(platform, broker_with_a_disk)
-    admin = Admin(platform.bootstrap())
-    with injected(Filled(platform, on_this_machine, broker, "/var/lib/kafka"), faults, "full", heal_seconds=240):
-        wait_until(admin.under_replicated, 90, "it does not mind")
+    bootstrap = platform.bootstrap()
+    admin = Admin(bootstrap)
+
+    def fallen_out() -> bool:
+        with suppress(AssayError):  # it may be the broker that was asked, and be just dying
+            return bool(admin.under_replicated())
+        return False
+
+    fault = Filled(platform, on_this_machine, broker, "/var/lib/kafka")
+    with new_topic(bootstrap, f"full-{secrets.token_hex(3)}", [0, 1, 0], {"min.insync.replicas": "2"}) as topic:
+        with injected(fault, faults, "full", heal_seconds=240):
+            wait_until(fallen_out, 90, "it does not mind")
+            assert acknowledged(bootstrap, topic, 30) == 3
+        wait_until_whole(platform)
     assert [row["step"] for row in rows(tmp_path)] == WHOLE
