@@ -69,18 +69,8 @@ def run_once(
     Raises:
         UsageError: The file is no experiment.
     """
-    asked = Environment()
-    contexts = ",".join(sorted(asked.allowed_contexts() | allowed_contexts))
-    asked = asked.model_copy(
-        update={
-            "kubeconfig": platform.kubeconfig,
-            "context": platform.context,
-            "namespace": platform.namespace,
-            "run_folder": folder,
-            "seed": seed,
-            "chaos_contexts": contexts,
-        }
-    )
+    contexts = ",".join(sorted(Environment().allowed_contexts() | allowed_contexts))
+    asked = _asked(platform, seed, run_folder=folder, chaos_contexts=contexts)
     experiment = load(experiment_path)
     with session.configured(asked, progress), _quietly():
         journal: dict[str, Any] = run_experiment(
@@ -88,6 +78,12 @@ def run_once(
         )
     status: Status = "deviated" if journal["deviated"] else journal["status"]
     return Ended(status, folder, " ".join(journal.get("assay", {}).get("amiss", ())))
+
+
+def _asked(platform: Platform, seed: int, **more: Any) -> Environment:
+    """What the environment asks for, but about this platform, with this seed and whatever else is given."""
+    where = {"kubeconfig": platform.kubeconfig, "context": platform.context, "namespace": platform.namespace}
+    return Environment().model_copy(update={**where, "seed": seed, **more})
 
 
 @contextmanager
@@ -125,15 +121,7 @@ def rehearse(path: Path, platform: Platform, seed: int) -> list[str]:
         AssayError: Cluster or Kafka do not answer.
     """
     experiment, told = load(path), []
-    asked = Environment().model_copy(
-        update={
-            "kubeconfig": platform.kubeconfig,
-            "context": platform.context,
-            "namespace": platform.namespace,
-            "seed": seed,
-            "dry_run": True,
-        }
-    )
+    asked = _asked(platform, seed, dry_run=True)
     with session.configured(asked, Phases(Console(quiet=True))):
         try:
             for activity in experiment["method"]:

@@ -53,7 +53,9 @@ def outcome(name: str, seed: int, verdict: Mapping[str, Any]) -> Outcome:
     failed = tuple(
         found["check"]
         for found in verdict["findings"]
-        if found["verdict"] == Verdict.FAIL and found["check"] not in _SPEED and not _of_preflight(found["check"])
+        if found["verdict"] == Verdict.FAIL
+        and found["check"] not in _SPEED
+        and not found["check"].startswith("preflight")
     )
     back = max(verdict["recoveries"], key=lambda one: one["measured"].get("recovery_seconds", -1.0), default=None)
     return Outcome(
@@ -78,7 +80,3 @@ def read(folder: Path, seed: int) -> Outcome:
         return outcome(folder.name, seed, json.loads((folder / VERDICT).read_text()))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssayError(f"{folder} has no verdict that can be read ({error}).") from None
-
-
-def _of_preflight(check: str) -> bool:
-    return check.startswith("preflight")

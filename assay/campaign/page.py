@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from assay import __version__
 from assay.campaign.series import SHARES
 from assay.checks.finding import counted
-from assay.checks.phases import PHASES
+from assay.recovery.phases import PHASES
 from assay.report.drawing import BLUE, INK, ORANGE, SERIES, Plot, finish, new_figure, styled, svg
-from assay.report.page import figure
+from assay.report.templates import templates
 from assay.report.terminal import SIGNS
 from assay.report.verdict_file import write_text
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = "campaign.html"
 #: What is told of all runs together: name in the verdict, and in words.
-FIGURES: Final = {
+FIGURES: Final[dict[str, str]] = {
     "recovery_seconds": "recovery (s)",
     **{phase: f"· {phase} (s)" for phase in PHASES},
     "longest_ack_gap_seconds": "longest gap between acknowledgements (s)",
@@ -53,24 +53,18 @@ def write_page(record: Record, series: Series) -> Path:
 
 def page(record: Record, series: Series) -> str:
     """The campaign as HTML, the same for the same verdicts."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # only a report should cost it
-
-    environment = Environment(
-        loader=PackageLoader("assay", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = figure
-    return environment.get_template("campaign/page.html.j2").render(
-        asked=record.asked,
-        series=series,
-        signs={verdict: sign for verdict, (sign, _) in SIGNS.items()},
-        shares=list(SHARES),
-        spreads=spreads(series),
-        plots=_plots(series),
-        release=__version__,
+    return (
+        templates()
+        .get_template("campaign/page.html.j2")
+        .render(
+            asked=record.asked,
+            series=series,
+            signs={verdict: sign for verdict, (sign, _) in SIGNS.items()},
+            shares=list(SHARES),
+            spreads=spreads(series),
+            plots=_plots(series),
+            release=__version__,
+        )
     )
 
 

@@ -10,8 +10,6 @@ from assay.checks.finding import at_most, counted
 from assay.verdict import Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from assay.campaign.outcome import Outcome
 
 SHARES: Final = {"p50": 0.5, "p95": 0.95}
@@ -70,8 +68,3 @@ class Series:
         if not values:
             return None
         return Spread(values, {label: quantile(values, share) for label, share in SHARES.items()}, max(values))
-
-
-def seeds(first: int, runs: int) -> Sequence[int]:
-    """The seed of each run."""
-    return range(first, first + runs)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from assay.campaign.page import PAGE, spreads
 from assay.campaign.series import SHARES
-from assay.report.page import figure
+from assay.report.templates import figure
 from assay.report.terminal import SIGNS
 
 if TYPE_CHECKING:

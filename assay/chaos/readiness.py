@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from kubernetes import client
 
+from assay import preflight
 from assay.errors import AssayError
 from assay.platform import reason
 
@@ -68,7 +69,4 @@ def owner(pod: Any) -> str | None:
 
 def is_ready(pod: Any) -> bool:
     """Whether a pod is ready and stays."""
-    conditions = pod.status.conditions or ()
-    return pod.metadata.deletion_timestamp is None and any(
-        one.type == "Ready" and one.status == "True" for one in conditions
-    )
+    return pod.metadata.deletion_timestamp is None and preflight.is_ready(pod)

@@ -16,6 +16,7 @@ import numpy as np
 from assay import ledger, stages
 from assay.checks import History, UndecidedError
 from assay.checks.examine import pieces
+from assay.checks.outage import STEADY_SECONDS as LASTING_SECONDS
 from assay.checks.outage import outage_of, usual_before
 from assay.checks.service import Service, acknowledgements, longest_gap, service_of
 from assay.checks.shards import SendsShard
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Service must have been steady for so long before anything is broken.
 STEADY_SECONDS: Final = 10.0
-#: And for so long again afterwards.
-SETTLED_SECONDS: Final = 5.0
 #: Steady is: in each partition no longer gap between acknowledgements, nor between commits, in seconds;
 ACK_GAP_SECONDS: Final = 1.0
 COMMIT_GAP_SECONDS: Final = 3.0
@@ -187,7 +186,7 @@ def await_service(platform: Platform, run: Run, seconds_at_most: float, *, whole
     admin = Admin(platform.bootstrap())
 
     def look() -> str | None:
-        amiss = unserved(run) or _unsteady(run, SETTLED_SECONDS)
+        amiss = unserved(run) or _unsteady(run, LASTING_SECONDS)
         return amiss or (unwhole(platform, admin, run.manifest.objectives.replicas) if whole else None)
 
     _await(look, seconds_at_most, "Full service was not back")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from assay.checks.finding import UndecidedError
 from assay.checks.outage import ACKS, CONSUMPTION
+from assay.recovery.phases import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,15 +24,8 @@ if TYPE_CHECKING:
     from assay.checks.history import Fault, History
     from assay.checks.outage import Outage
 
-#: The phases, in their order.
-DETECT, REPLACE, DISCOVER, REJOIN, CATCH_UP = (
-    "detect",
-    "elect or evict",
-    "client discovers",
-    "rejoin and assign",
-    "catch up",
-)
-PHASES: Final = (DETECT, REPLACE, DISCOVER, REJOIN, CATCH_UP)
+#: The phases, in their order; floors (`assay.recovery`) are told by the same names.
+DETECT, REPLACE, DISCOVER, REJOIN, CATCH_UP = PHASES
 #: What consumers log when the group changes.
 _ASSIGNMENT: Final = frozenset({"assigned", "revoked", "lost"})
 

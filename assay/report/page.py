@@ -11,6 +11,7 @@ from assay import __version__
 from assay.checks import rule
 from assay.report.order import by_severity
 from assay.report.plots import plots
+from assay.report.templates import figure, templates
 from assay.report.terminal import LIMIT, SIGNS
 from assay.report.verdict_file import listing_name, write_text
 from assay.verdict import Verdict
@@ -52,22 +53,13 @@ def write_page(folder: Path, judgement: Judgement) -> Path:
 
 def page(judgement: Judgement) -> str:
     """The report as HTML, the same for the same evidence."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # only a report should cost it
-
-    environment = Environment(
-        loader=PackageLoader("assay.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = figure
+    environment = templates()
     environment.filters["code"] = _code
     environment.filters["span"] = span
     environment.filters["words"] = lambda name: name.replace("_", " ")
     manifest, history = judgement.manifest, judgement.history
     phases = dict(manifest.phases) if manifest else {}
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template("report/page.html.j2").render(
         judgement=judgement,
         manifest=manifest,
         passed=Verdict.PASS,
@@ -106,15 +98,6 @@ def tiles(findings: Mapping[str, Finding]) -> list[Tile]:
             figures = {name: figure(value) for name, value in found.measured.items()}
             shown.append(Tile(label, figures[key] + unit, note.format_map(_Figures(figures)), found.verdict))
     return shown
-
-
-def figure(value: float | str) -> str:
-    """A number as people read it: thousands parted, no more digits than it deserves."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) or value == int(value) or abs(value) >= 1000:  # noqa: PLR2004  # from here on digits after the point say nothing
-        return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"  # noqa: PLR2004  # as above
 
 
 def span(place: Mapping[str, Any], name: str) -> str:

@@ -8,23 +8,23 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes import client, config
 from kubernetes.stream import stream
 
-from assay import host
+from assay import host, ledger, sealed
 from assay.chaos.readiness import is_ready
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
 from assay.deploy import deploy
 from assay.kafka.admin import Admin
+from assay.ledger import LedgerWriter
+from assay.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from assay.platform import Platform
 
 WORKLOADS = "assay.dev/workloads"
 
@@ -83,6 +83,22 @@ def deployed(cluster: EmbeddedCluster) -> EmbeddedCluster:
     """The session's cluster with the platform on it, until the session ends."""
     deploy(cluster.kubeconfig, cluster.context)
     return cluster
+
+
+@pytest.fixture
+def platform(deployed: EmbeddedCluster) -> Iterator[Platform]:
+    """The platform, which is whole before and after."""
+    found = Platform(deployed.kubeconfig, deployed.context)
+    wait_until_whole(found)
+    yield found
+    wait_until_whole(found)
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Iterator[LedgerWriter]:
+    """A ledger of this test's faults."""
+    with LedgerWriter(tmp_path / "faults.arrows", "faults") as writer:
+        yield writer
 
 
 class Pods:
@@ -165,6 +181,14 @@ def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
         return len(pods) == 6 and all(is_ready(pod) for pod in pods) and not admin.under_replicated()
 
     until(whole, "the platform is whole", seconds)
+
+
+def steps(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the ledger of faults in a folder: sealed, or as far as they go by now."""
+    stream = folder / "faults.arrows"
+    table = ledger.read(stream).table if stream.exists() else sealed.read(folder / "faults.parquet").whole()
+    found: list[dict[str, Any]] = table.to_pylist()
+    return found
 
 
 def until(there: Callable[[], bool], what: str, seconds: float = 120) -> None:

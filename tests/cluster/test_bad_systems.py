@@ -25,26 +25,14 @@ from assay.kafka.admin import Admin
 from assay.platform import ANALYTICS, GROUP, TOPIC, Platform
 from assay.waiting import wait_until
 
-from .conftest import wait_until_whole
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assay.clusters.embedded import EmbeddedCluster
 
 SAFE = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 #: The port on which brokers fetch from one another, and the one beside it, of their quorum.
 REPLICATION, CONTROLLER = 9091, 9093
 WRONG_CONSUMER = Path(__file__).with_name("commits_before_it_writes.py")
-
-
-@pytest.fixture
-def platform(deployed: EmbeddedCluster) -> Iterator[Platform]:
-    """The platform, which is whole before and after."""
-    found = Platform(deployed.kubeconfig, deployed.context)
-    wait_until_whole(found)
-    yield found
-    wait_until_whole(found)
 
 
 def _leader(admin: Admin, topic: str) -> int | None:

@@ -17,13 +17,14 @@ import pytest
 import yaml
 from kubernetes import client
 
-from assay import ledger, sealed
 from assay.chaos import consent, watch
 from assay.chaos.lease import NAME, runs_out
 from assay.chaos.node_pods import NAMESPACE
 from assay.kafka.admin import Admin
 from assay.platform import Platform
 from assay.waiting import wait_until
+
+from .conftest import steps, wait_until_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,14 +106,6 @@ def namespaces(platform: Platform) -> set[str]:
     """The cluster's namespaces that stay."""
     found = platform.core.list_namespace().items
     return {one.metadata.name for one in found if one.metadata.deletion_timestamp is None}
-
-
-def steps(folder: Path) -> list[dict[str, Any]]:
-    """The fault ledger's rows, sealed or as far as they go."""
-    stream = folder / "faults.arrows"
-    table = ledger.read(stream).table if stream.exists() else sealed.read(folder / "faults.parquet").whole()
-    found: list[dict[str, Any]] = table.to_pylist()
-    return found
 
 
 def verdict(folder: Path) -> dict[str, Any]:
@@ -265,13 +258,8 @@ def _label(patch: Any, value: str, *named: str) -> None:
     patch(*named, {"metadata": {"labels": {consent.LABEL: value}}})
 
 
-def _wait_until_whole(platform: Platform, seconds: float = 120) -> None:
-    """Three brokers and three consumers ready, every replica in sync, and each consumer with a partition."""
+def _wait_until_whole(platform: Platform) -> None:
+    """Whole, and each consumer with a partition."""
+    wait_until_whole(platform)
     admin = Admin(platform.bootstrap())
-
-    def whole() -> bool:
-        pods = platform.pods("kafka")
-        ready = [all(one.ready for one in pod.status.container_statuses or [None]) for pod in pods]
-        return len(ready) == 3 and all(ready) and watch.unwhole(platform, admin, 3) is None
-
-    wait_until(whole, seconds, "the platform is not whole")
+    wait_until(lambda: watch.unwhole(platform, admin, 3) is None, 120, "not every consumer has a partition")

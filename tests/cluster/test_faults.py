@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +20,10 @@ from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
 from assay.chaos.node_pods import NAMESPACE, NodePods
 from assay.errors import AssayError
-from assay.ledger import LedgerWriter
 from assay.platform import Platform
 from assay.waiting import wait_until
+
+from .conftest import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from assay.chaos.node import Nodes
     from assay.chaos.target import Target
     from assay.clusters.embedded import EmbeddedCluster
+    from assay.ledger import LedgerWriter
 
     from .conftest import Pods
 
@@ -114,19 +116,6 @@ def nodes(request: pytest.FixtureRequest, platform: Platform, pods: Pods) -> Ite
         return
     with NodePods(platform, pods.image) as reached:
         yield reached
-
-
-@pytest.fixture
-def faults(tmp_path: Path) -> Iterator[LedgerWriter]:
-    """A ledger of this test's faults."""
-    with LedgerWriter(tmp_path / "faults.arrows", "faults") as writer:
-        yield writer
-
-
-def steps(folder: Path) -> list[dict[str, Any]]:
-    """What the test's ledger of faults says by now."""
-    found: list[dict[str, Any]] = ledger.read(folder / "faults.arrows").table.to_pylist()
-    return found
 
 
 def state(nodes: Nodes, of: Target) -> list[tuple[int, int, str]]:

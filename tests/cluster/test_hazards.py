@@ -16,7 +16,6 @@ import pytest
 from confluent_kafka import Producer
 from handmade import new_topic
 
-from assay import ledger
 from assay.chaos import catalogue, target
 from assay.chaos.disk import Filled
 from assay.chaos.drain import MARK
@@ -25,11 +24,10 @@ from assay.chaos.node import on_this_machine
 from assay.chaos.node_pods import NodePods
 from assay.errors import AssayError, UsageError
 from assay.kafka.admin import Admin
-from assay.ledger import LedgerWriter
 from assay.platform import Platform
 from assay.waiting import wait_until
 
-from .conftest import wait_until_whole
+from .conftest import steps, wait_until_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from assay.chaos.node import Nodes
     from assay.chaos.target import Target
     from assay.clusters.embedded import EmbeddedCluster
+    from assay.ledger import LedgerWriter
 
     from .conftest import Pods
 
@@ -64,28 +63,6 @@ with LedgerWriter(Path(path), "faults") as faults, injected(fault, faults, "orph
     print("bitten", fault.target, flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def platform(deployed: EmbeddedCluster) -> Iterator[Platform]:
-    """The platform, which is whole before and after."""
-    found = Platform(deployed.kubeconfig, deployed.context)
-    wait_until_whole(found)
-    yield found
-    wait_until_whole(found)
-
-
-@pytest.fixture
-def faults(tmp_path: Path) -> Iterator[LedgerWriter]:
-    """A ledger of this test's faults."""
-    with LedgerWriter(tmp_path / "faults.arrows", "faults") as writer:
-        yield writer
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """What the test's ledger of faults says by now."""
-    found: list[dict[str, Any]] = ledger.read(folder / "faults.arrows").table.to_pylist()
-    return found
 
 
 def of(name: str, *, endurance: bool = False, **arguments: catalogue.Plain) -> Any:
@@ -141,7 +118,7 @@ def test_a_fault_bites_and_is_healed(
     fault = catalogue.build(name, platform, on_this_machine, admin, machines=deployed, **arguments)
     with injected(fault, faults, "hazard", seconds=300, **catalogue.limits(name)):
         assert fault.bites()
-    found = rows(tmp_path)
+    found = steps(tmp_path)
     assert [row["step"] for row in found] == WHOLE
     assert str(arguments.get("role", "")) in found[0]["detail"]
     assert all(row["detail"] for row in (found[1], found[3]))
@@ -177,7 +154,7 @@ def test_a_drain_honours_the_budgets_and_ends_though_its_maker_is_killed(
 ) -> None:
     """One more eviction is refused with 429; the cordon ends by itself, and no other cordon does."""
     node = orphaned(deployed, "node-drain", 45, tmp_path)
-    bitten = rows(tmp_path)[1]["detail"]
+    bitten = steps(tmp_path)[1]["detail"]
     assert "one more eviction was refused" in bitten
     assert "429" in bitten
     found = platform.core.read_node(node)
@@ -261,7 +238,7 @@ def test_a_full_disk_takes_nothing_until_it_is_healed(
         assert pods.python("disk", WRITE.format("second")) == "No space left on device"
     assert pods.python("disk", WRITE.format("after")) == "written"
     assert pods.python("disk", "import os; print(sorted(os.listdir('/data')))") == "['after', 'first', 'second']"
-    assert [row["step"] for row in rows(tmp_path)] == WHOLE
+    assert [row["step"] for row in steps(tmp_path)] == WHOLE
 
 
 def test_a_full_disk_gives_its_space_back_by_itself(disk: tuple[Platform, Target], nodes: Nodes, pods: Pods) -> None:
@@ -281,7 +258,7 @@ def test_a_volume_that_shares_its_disk_is_not_filled(platform: Platform, faults:
     refused = injected(fault, faults, "full")
     with pytest.raises(UsageError, match="it is a folder of a disk that others use too"), refused:
         pytest.fail("it was filled")
-    assert [row["step"] for row in rows(tmp_path)] == ["inject-asked", "failed"]
+    assert [row["step"] for row in steps(tmp_path)] == ["inject-asked", "failed"]
 
 
 @pytest.fixture
@@ -349,4 +326,4 @@ def test_a_broker_without_space_falls_out_and_comes_back(
             wait_until(fallen_out, 90, "it does not mind")
             assert acknowledged(bootstrap, topic, 30) == 3
         wait_until_whole(platform)
-    assert [row["step"] for row in rows(tmp_path)] == WHOLE
+    assert [row["step"] for row in steps(tmp_path)] == WHOLE

@@ -17,7 +17,8 @@ from runs import Run, served, write_run
 from assay import report
 from assay.errors import UsageError
 from assay.judge import judge
-from assay.report.page import figure, page
+from assay.report.page import page
+from assay.report.templates import figure
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,12 @@ from assay.chaos.catalogue import CATALOGUE
 from assay.checks import UndecidedError
 from assay.checks.history import Fault
 from assay.checks.outage import ACKS, CONSUMPTION, LAG, Outage, outage_of
-from assay.checks.phases import PHASES, Signs, phases_of, signs_of, whole_after
+from assay.checks.phases import Signs, phases_of, signs_of, whole_after
 from assay.checks.recovery import FLOORS
 from assay.checks.service import Service, acknowledgements, longest_gap, service_of
 from assay.checks.shards import SendsShard
 from assay.recovery.floors import Fault as Kind
+from assay.recovery.phases import PHASES
 
 SECOND = 1_000_000_000
 
