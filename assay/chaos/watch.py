@@ -16,8 +16,8 @@ import numpy as np
 from assay import ledger, stages
 from assay.checks import History, UndecidedError
 from assay.checks.examine import pieces
+from assay.checks.outage import ORDINARY_ACK_SECONDS, ORDINARY_CONSUME_SECONDS, outage_of, usual_before
 from assay.checks.outage import STEADY_SECONDS as LASTING_SECONDS
-from assay.checks.outage import outage_of, usual_before
 from assay.checks.service import Service, acknowledgements, longest_gap, service_of
 from assay.checks.shards import SendsShard
 from assay.checks.tally import Tally
@@ -33,10 +33,7 @@ if TYPE_CHECKING:
 
 #: Service must have been steady for so long before anything is broken.
 STEADY_SECONDS: Final = 10.0
-#: Steady is: in each partition no longer gap between acknowledgements, nor between commits, in seconds;
-ACK_GAP_SECONDS: Final = 1.0
-COMMIT_GAP_SECONDS: Final = 3.0
-#: and no more messages that wait than come in so many seconds.
+#: No more messages wait than come in so many seconds.
 LAG_SECONDS: Final = 3.0
 _SAMPLES: Final = ("lag", "faults")
 _ALL: Final = ("attempts", "outcomes", "events", *_SAMPLES)
@@ -90,8 +87,8 @@ def unsteady(service: Service, rate: float, seconds: float) -> str | None:
     last = service.ends_ns
     first = last - int(seconds * 1e9)
     for what, by_partition, limit in (
-        ("acknowledged", service.acked, ACK_GAP_SECONDS),
-        ("committed", service.consumed, COMMIT_GAP_SECONDS),
+        ("acknowledged", service.acked, ORDINARY_ACK_SECONDS),
+        ("committed", service.consumed, ORDINARY_CONSUME_SECONDS),
     ):
         for number, times in sorted(by_partition.items()):
             if not len(times) or times[0] > first + int(limit * 1e9):

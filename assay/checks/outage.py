@@ -29,10 +29,11 @@ STEADY_SECONDS: Final = 5.0
 #: What was before the fault is looked at for so long, and must have been so long at least.
 BEFORE_SECONDS: Final = 10.0
 LEAST_BEFORE_SECONDS: Final = 3.0
-#: A gap is ordinary up to so many times the longest one before the fault, and up to so many seconds in any case.
+#: A gap is ordinary up to so many times the longest one before the fault,
 _ORDINARY: Final = 2.0
-_ORDINARY_ACK_SECONDS: Final = 0.5
-_ORDINARY_CONSUME_SECONDS: Final = 1.5
+#: and up to so many seconds in any case: service with such gaps counts as steady before a fault, and so it does after.
+ORDINARY_ACK_SECONDS: Final = 1.0
+ORDINARY_CONSUME_SECONDS: Final = 3.0
 #: Lag is small below so many messages.
 SMALL_LAG: Final = 5
 #: What can be interrupted.
@@ -114,8 +115,8 @@ def usual_before(service: Service, at_ns: int) -> Usual:
     consumes = max(longest_gap(times[times <= at_ns], first, at_ns) for times in service.consumed.values())
     lag = service.lag[(service.lag_at >= first) & (service.lag_at <= at_ns)]
     return Usual(
-        max(_ORDINARY * acks, _ORDINARY_ACK_SECONDS),
-        max(_ORDINARY * consumes, _ORDINARY_CONSUME_SECONDS),
+        max(_ORDINARY * acks, ORDINARY_ACK_SECONDS),
+        max(_ORDINARY * consumes, ORDINARY_CONSUME_SECONDS),
         max(int(lag.max(initial=0) * _ORDINARY), SMALL_LAG - 1),
     )
 

@@ -234,6 +234,7 @@ class Node:
             "maxPods": tunables.MAX_PODS,
             "nodeStatusUpdateFrequency": f"{tunables.NODE_STATUS_SECONDS}s",
             "nodeLeaseDurationSeconds": tunables.NODE_LEASE_SECONDS,
+            "crashLoopBackOff": {"maxContainerRestartPeriod": f"{tunables.RESTART_SECONDS}s"},
             "seccompDefault": True,
             "oomScoreAdj": 0,  # a lower value needs CAP_SYS_RESOURCE
             # Nodes share the machine's disk, and nothing could be pulled again: no eviction for want of disk.

@@ -12,6 +12,12 @@ NODE_STATUS_SECONDS = 5
 NODE_LEASE_SECONDS = 20
 """Length of a node's lease; it is renewed every quarter of it (kubelet `nodeLeaseDurationSeconds`, default 40)."""
 
+RESTART_SECONDS = 1
+"""The longest pause before a container that ended is started again (kubelet `crashLoopBackOff`, default 300).
+
+Kubernetes doubles it from 10 s with each end within 10 minutes: of many runs in a row each would find another, and
+a broker that stays away for minutes. With it the first and the twentieth run are alike."""
+
 NODE_MONITOR_SECONDS = 2
 """How often the controller manager looks at nodes (`--node-monitor-period`, default 5)."""
 

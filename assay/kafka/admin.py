@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -20,7 +21,6 @@ from confluent_kafka import (
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by the documentation, not by the stub
     AdminClient,
     ConfigResource,
-    OffsetSpec,
     ResourceType,
 )
 
@@ -33,6 +33,21 @@ if TYPE_CHECKING:
 
 #: A future is waited for a little longer than librdkafka waits for the broker, so that librdkafka's reason wins.
 _GRACE_SECONDS: Final = 2.0
+#: Of a consumer that only asks; uncommitted records count: they are in the log.
+_ASKS_ONLY: Final[Mapping[str, str | int]] = {
+    "enable.auto.commit": "false",
+    "isolation.level": "read_uncommitted",
+}
+#: The group in whose name it asks where a topic begins and ends.
+_OFFSETS_ONLY: Final = "assay-offsets"
+#: Kafka's answers of a broker that does not lead any more.
+_MOVED: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class Admin:
         self.bootstrap = bootstrap
         self._answer_seconds = answer_seconds
         self._limit: Mapping[str, Any] = {"request_timeout": answer_seconds}
+        self._askers: dict[str, Consumer] = {}
         try:
             self._client = AdminClient(clients.settings(bootstrap))
         except KafkaException as error:
@@ -155,8 +171,8 @@ class Admin:
             AssayError: There is no such topic, a partition has no leader, or Kafka does not answer.
         """
         numbers = self._numbers(topic)
-        low = self._offsets(topic, numbers, _EARLIEST)
-        high = self._offsets(topic, numbers, _LATEST)
+        low = self._offsets(topic, numbers, OFFSET_BEGINNING)
+        high = self._offsets(topic, numbers, OFFSET_END)
         return {number: (low[number], high[number]) for number in numbers}
 
     def ends(self, topic: str, partitions: list[int]) -> dict[int, int]:
@@ -165,7 +181,7 @@ class Admin:
         Raises:
             AssayError: As for `watermarks`.
         """
-        return self._offsets(topic, partitions, _LATEST)
+        return self._offsets(topic, partitions, OFFSET_END)
 
     def committed(self, group: str, topic: str) -> dict[int, int | None]:
         """The group's committed offset of each partition; None where it never committed.
@@ -181,11 +197,14 @@ class Admin:
         Raises:
             AssayError: Kafka does not answer.
         """
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in partitions])
         doing = f"asking for the offsets of the group {group}"
-        answer = self._one(self._client.list_consumer_group_offsets([asked], **self._limit), doing)
+        try:
+            asked = [TopicPartition(topic, number) for number in partitions]
+            answer = self._asker(group).committed(asked, self._answer_seconds)
+        except KafkaException as error:
+            raise clients.fault(self.bootstrap, doing, error) from None
         offsets: dict[int, int | None] = dict.fromkeys(partitions)
-        for place in answer.topic_partitions:
+        for place in answer:
             if place.error is not None:
                 raise clients.fault(self.bootstrap, doing, place.error)
             offsets[place.partition] = place.offset if place.offset >= 0 else None
@@ -266,16 +285,42 @@ class Admin:
         described = self._answer(self._client.describe_cluster(**self._limit), doing)
         return {node.id: f"{node.host}:{node.port}" for node in described.nodes}
 
+    def _asker(self, group: str) -> Consumer:
+        """A consumer that subscribes to nothing and joins nothing: it only asks, in the name of a group.
+
+        Offsets are not asked for by librdkafka's admin client: where a coordinator or leader dies meanwhile, 2.16
+        may abort the whole process (`rd_kafka_enq_once_del_source_return`: assertion `eonce->refcnt > 0`), and a death
+        of a broker is just when offsets are asked for. Consumers ask in another way.
+        """
+        if group not in self._askers:
+            self._askers[group] = Consumer(clients.settings(self.bootstrap, _ASKS_ONLY, {"group.id": group}))
+        return self._askers[group]
+
     def _numbers(self, topic: str) -> list[int]:
         doing = f"looking the topic {topic} up"
         described = self._one(self._client.describe_topics(TopicCollection([topic]), **self._limit), doing)
         return sorted(partition.id for partition in described.partitions)
 
-    def _offsets(self, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
-        asked = {TopicPartition(topic, number): spec for number in numbers}
+    def _offsets(self, topic: str, numbers: list[int], which: int) -> dict[int, int]:
+        """Ask with ListOffsets and Kafka's own stand-ins for a time: -2 the first offset, -1 the end."""
         doing = f"asking for the offsets of the topic {topic}"
-        answers = self._client.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, **self._limit)
-        return {place.partition: self._answer(future, doing).offset for place, future in answers.items()}
+        asked = [TopicPartition(topic, number, which) for number in numbers]
+        asker = self._asker(_OFFSETS_ONLY)
+        try:
+            try:
+                answers = asker.offsets_for_times(asked, self._answer_seconds)
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVED:
+                    raise
+                # The library goes on to ask whom it remembers as leader, until it is told to look anew.
+                asker.list_topics(topic, self._answer_seconds)
+                answers = asker.offsets_for_times(asked, self._answer_seconds)
+        except KafkaException as error:
+            raise clients.fault(self.bootstrap, doing, error) from None
+        for place in answers:
+            if place.error is not None:
+                raise clients.fault(self.bootstrap, doing, place.error)
+        return {place.partition: place.offset for place in answers}
 
     def _settings(self, kind: ResourceType, name: str) -> dict[str, str]:
         doing = f"reading the settings of the {kind.name.lower()} {name}"
@@ -301,10 +346,6 @@ class Admin:
         except FutureTimeoutError:
             silence = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001  # librdkafka's local error codes are named so
             raise clients.fault(self.bootstrap, doing, silence) from None
-
-
-_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library has no types here
-_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
 
 
 def _broker(number: int) -> int | None:

@@ -242,7 +242,7 @@ def test_one_at_a_time_and_whole_again_though_the_runner_is_killed(
     assert [row["step"] for row in steps(folder)] == WHOLE[:2]
     left = client.CoordinationV1Api(platform.core.api_client).read_namespaced_lease(NAME, NAMESPACE)
     try:
-        _wait_until_whole(platform, 60)
+        _wait_until_whole(platform)
         assert time.monotonic() - began < 25 + 60
         # Nobody else may begin while the fault of a dead maker can last.
         assert runs_out(left) >= left.spec.acquire_time + timedelta(seconds=25)
