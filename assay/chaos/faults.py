@@ -181,7 +181,7 @@ class Dropped:
     beside: Probe
     loss: float = 1.0
     chosen: str = ""
-    _asked: bool = False
+    _name: str = ""
 
     @property
     def kind(self) -> str:
@@ -199,18 +199,26 @@ class Dropped:
         for probe in (self.through, self.beside):
             if not self._passes(probe):
                 raise AssayError(f"The probe from {probe} fails already, so no fault could be shown by it.")
-        self._asked = True
+        self._name = name
         self.nodes(self.target.node).ask({"do": "cut", "pod": self.target.uid, "ruleset": rules})
 
     def bites(self) -> str | None:
-        """The probe through it gets no answer, and the one beside it does."""
+        """The probe through it gets no answer, and the one beside it does.
+
+        Where single packets are lost, an answer may also be merely late: then the kernel must have dropped some too.
+        """
         whole = self.loss == 1
         passed, end = self._reach(
             self.through, _SILENCE_SECONDS if whole else _LOST_SECONDS, 1 if whole else _TRIES_AT_LOSS
         )
         if end != "silent" or not self._passes(self.beside):
             return None
-        return f"{self.through} silent after {passed} answers, {self.beside} answered"
+        seen = f"{self.through} silent after {passed} answers, {self.beside} answered"
+        if whole:
+            return seen
+        order = {"do": "dropped", "pod": self.target.uid, "table": _table(self._name)}
+        packets_gone = self.nodes(self.target.node).ask(order)["packets"]
+        return f"{packets_gone} packets dropped; {seen}" if packets_gone else None
 
     def heal(self, name: str) -> None:
         """Delete the rules, if they did not go with the pod."""
@@ -218,7 +226,7 @@ class Dropped:
 
     def healed(self) -> str | None:
         """The probe gets answers again."""
-        if not self._asked:
+        if not self._name:
             return "nothing was dropped"
         return f"{self.through} answered" if self._passes(self.through) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ _NODE_MOUNTS = "/proc/1/ns/mnt"
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 _TOOL_SECONDS = 20
 _NOT_FOUND = 127
+_COUNTED = re.compile(r"counter packets (\d+)")
 
 
 def cut(pod: str, ruleset: str) -> node_processes.Answer:
@@ -34,6 +36,12 @@ def mend(pod: str, table: str) -> node_processes.Answer:
     return {"there": True}
 
 
+def dropped(pod: str, table: str) -> node_processes.Answer:
+    """What the rules of a table of a pod's network namespace dropped: `{"packets": how many, since it was loaded}`."""
+    _enter_network(node_processes.some(pod)[0]["pid"])
+    return {"packets": sum(map(int, _COUNTED.findall(_nft(f"list table {table}\n"))))}
+
+
 def _enter_network(pid: int) -> None:
     """Move this process into another's network namespace."""
     with open(f"/proc/{pid}/ns/net") as namespace:  # noqa: PTH123  # setns wants a descriptor
@@ -43,8 +51,8 @@ def _enter_network(pid: int) -> None:
             raise OSError(number, os.strerror(number), f"/proc/{pid}/ns/net")
 
 
-def _nft(ruleset: str) -> None:
-    """Give a ruleset to nft: to the one that is here, or else to the node's own."""
+def _nft(ruleset: str) -> str:
+    """Give a ruleset to nft, to the one that is here or else to the node's own, and return what it prints."""
     words = ["nft", "-f", "-"]
     if shutil.which("nft", path=PATH) is None:
         words = ["nsenter", f"--mount={_NODE_MOUNTS}", *words]
@@ -70,6 +78,7 @@ def _nft(ruleset: str) -> None:
         raise node_processes.OrderError(
             f"nft refused the rules: {(done.stderr.strip() or 'it said nothing').splitlines()[0]}"
         )
+    return done.stdout
 
 
 def reach(pod: str, address: str, port: int, seconds: float, attempts: int) -> node_processes.Answer:

@@ -10,6 +10,7 @@ with `do`; their other fields are the functions' parameters:
     resume     continue them (SIGCONT), or give the space back that `fill` holds
     cut        load an nftables ruleset into the pod's network namespace
     mend       delete a table from it
+    dropped    how many packets a table has dropped
     reach      try TCP connections from the pod's network namespace
     volume     how big the file system of a volume is, and whether the volume is all of it
     fill       hold the space that is left on a volume, and give it back by itself after `seconds`
@@ -73,6 +74,7 @@ _DO: dict[str, Callable[..., node_processes.Answer]] = {
     "resume": node_processes.resume,
     "cut": node_network.cut,
     "mend": node_network.mend,
+    "dropped": node_network.dropped,
     "reach": node_network.reach,
     "volume": node_disk.volume,
     "fill": node_disk.fill,

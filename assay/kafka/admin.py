@@ -5,6 +5,7 @@ Every question either gets an answer in time or ends in one sentence.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -29,10 +30,12 @@ from assay.kafka import clients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Future
+from concurrent.futures import Future
 
 #: A future is waited for a little longer than librdkafka waits for the broker, so that librdkafka's reason wins.
 _GRACE_SECONDS: Final = 2.0
+#: The least that a question is given, and the pause before it is put to the next leader, in seconds.
+_LEAST_SECONDS, _PAUSE_SECONDS = 0.1, 0.1
 #: Of a consumer that only asks; uncommitted records count: they are in the log.
 _ASKS_ONLY: Final[Mapping[str, str | int]] = {
     "enable.auto.commit": "false",
@@ -106,6 +109,7 @@ class Admin:
         self._answer_seconds = answer_seconds
         self._limit: Mapping[str, Any] = {"request_timeout": answer_seconds}
         self._askers: dict[str, Consumer] = {}
+        self._outdated = False
         try:
             self._client = AdminClient(clients.settings(bootstrap))
         except KafkaException as error:
@@ -302,25 +306,31 @@ class Admin:
         return sorted(partition.id for partition in described.partitions)
 
     def _offsets(self, topic: str, numbers: list[int], which: int) -> dict[int, int]:
-        """Ask with ListOffsets and Kafka's own stand-ins for a time: -2 the first offset, -1 the end."""
+        """Ask with ListOffsets and Kafka's own stand-ins for a time: -2 the first offset, -1 the end.
+
+        The library asks whom it remembers as leader, dead or not, until it is told to look anew: so each question after
+        one that failed begins with that.
+        """
         doing = f"asking for the offsets of the topic {topic}"
         asked = [TopicPartition(topic, number, which) for number in numbers]
         asker = self._asker(_OFFSETS_ONLY)
-        try:
+        deadline = time.monotonic() + self._answer_seconds
+        while True:
+            left = max(_LEAST_SECONDS, deadline - time.monotonic())
             try:
-                answers = asker.offsets_for_times(asked, self._answer_seconds)
-            except KafkaException as error:
-                if error.args[0].code() not in _MOVED:
-                    raise
-                # The library goes on to ask whom it remembers as leader, until it is told to look anew.
-                asker.list_topics(topic, self._answer_seconds)
-                answers = asker.offsets_for_times(asked, self._answer_seconds)
-        except KafkaException as error:
-            raise clients.fault(self.bootstrap, doing, error) from None
-        for place in answers:
-            if place.error is not None:
-                raise clients.fault(self.bootstrap, doing, place.error)
-        return {place.partition: place.offset for place in answers}
+                if self._outdated:
+                    asker.list_topics(topic, left)
+                    self._outdated = False
+                answers = asker.offsets_for_times(asked, left)
+                error = next((place.error for place in answers if place.error is not None), None)
+            except KafkaException as raised:
+                error = raised.args[0]
+            if error is None:
+                return {place.partition: place.offset for place in answers}
+            self._outdated = True
+            if error.code() not in _MOVED or time.monotonic() >= deadline:
+                raise clients.fault(self.bootstrap, doing, error)
+            time.sleep(_PAUSE_SECONDS)
 
     def _settings(self, kind: ResourceType, name: str) -> dict[str, str]:
         doing = f"reading the settings of the {kind.name.lower()} {name}"

@@ -24,7 +24,7 @@ LOG.addHandler(logging.NullHandler())
 #: How long one question to the brokers may take before Kafka counts as unreachable, in seconds.
 ANSWER_SECONDS: Final = 8.0
 #: The same for a question that is asked again and again: one that fell to a broker that is gone is better asked anew.
-SAMPLE_ANSWER_SECONDS: Final = 3.0
+SAMPLE_ANSWER_SECONDS: Final = 1.0
 
 CONNECTION: Final[Mapping[str, str | int]] = {
     "client.id": "assay",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SAMPLE_SECONDS: Final = 0.25
 _POLL_SECONDS: Final = 0.25
+#: What a sample is made of may be so far apart, in seconds.
+_APART_SECONDS: Final = 0.3
 
 
 def remaining(
@@ -104,9 +106,13 @@ def sampler(bootstrap: str, topic: str, group: str, path: Path) -> Sampling:
     ledger = LedgerWriter(path, "lag")
 
     def sample() -> None:
-        # Committed first: an end that is read later can only be larger, so lag is never understated.
+        # Committed first: an end that is read later can only be larger, so lag is never understated. Nor much overstated:
+        # what was committed in between would count as waiting.
         committed = admin.committed_of(group, topic, partitions)
+        known = time.monotonic()
         ends = admin.ends(topic, partitions)
+        if time.monotonic() - known > _APART_SECONDS:
+            raise AssayError("The end offsets came too long after the committed ones to tell how many records wait.")
         ledger.append(
             {
                 "at_ns": [time.monotonic_ns()] * len(partitions),
