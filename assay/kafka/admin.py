@@ -30,7 +30,7 @@ from assay.kafka import clients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-from concurrent.futures import Future
+    from concurrent.futures import Future
 
 #: A future is waited for a little longer than librdkafka waits for the broker, so that librdkafka's reason wins.
 _GRACE_SECONDS: Final = 2.0

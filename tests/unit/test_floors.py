@@ -17,11 +17,11 @@ from assay.recovery.phases import PHASES
         (Fault.CONSUMER_KILLED, 5 - 0.5 - 1, 5 + (0 + 2 * 0.5 + 1) + 1),
         (Fault.STATIC_MEMBER_KILLED, 0.0, 6 + (1 + 1) + 1),
         (Fault.BROKER_TERMINATED, 0.0, 1.2 * 0.5 + 1),
-        (Fault.BROKER_KILLED, 3 - 0.5, 3 * 9 / 8 + 1.2 * 0.5 + 1),
-        (Fault.COORDINATOR_KILLED, 3 - 0.5, 3 * 9 / 8 + 2 + 1),
-        (Fault.CONTROLLER_KILLED, (2 - 0.5) + 3, (2 + 2 * 1) + 3 * 9 / 8 + 2 + (1 + 1) + 1),
-        (Fault.BROKER_ISOLATED, 3 - 0.5, (2 + 2) + 3 * 9 / 8 + 2 + (1 + 1) + 1),
-        (Fault.NODE_LOST, 6 - 1 - 1, (2 + 2) + 3 * 9 / 8 + 6 + 0 + (1 + 1) + 1),
+        (Fault.BROKER_KILLED, 2 - 0.4, 2 * 9 / 8 + 1.2 * 0.5 + 1),
+        (Fault.COORDINATOR_KILLED, 2 - 0.4, 2 * 9 / 8 + 2 + 1),
+        (Fault.CONTROLLER_KILLED, (1.2 - 0.5) + 2, (1.2 + 2 * 0.6) + 2 * 9 / 8 + 2 + (1 + 1) + 1),
+        (Fault.BROKER_ISOLATED, 2 - 0.4, 4 + 2 + 2 + (1 + 1) + 1),
+        (Fault.NODE_LOST, 6 - 1 - 1, (1.2 + 2 * 0.6) + 2 * 9 / 8 + 6 + 0 + (1 + 1) + 1),
         (Fault.NODE_REPLACED, 20 - 0.26 * 20 + 10, 20 + 2 * 2 + 10 + 0.1 + (1 + 1) + 1),
         (Fault.ROLLING_RESTART, 0.0, 1.2 * 0.5 + (1 + 1) + 1),
     ],
@@ -104,4 +104,4 @@ def test_without_the_groups_protocol_nothing_is_assumed_of_its_members() -> None
     """Which timeouts hold depends on it."""
     floors = floors_of(tuned(""))
     assert floors[Fault.CONSUMER_TERMINATED].unknown == "protocol: the group's protocol is not known"
-    assert floors[Fault.BROKER_KILLED].least_seconds == 2.5
+    assert floors[Fault.BROKER_KILLED].least_seconds == 1.6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -220,7 +221,7 @@ def test_nothing_acknowledged_hangs_on_one_broker(documents: list[Document]) -> 
         "unclean.leader.election.enable=false",
         "min.insync.replicas=2",
         "offsets.topic.replication.factor=3",
-        "broker.session.timeout.ms=3000",
+        "broker.session.timeout.ms=2000",
     } <= set(settings)
     declared = json.loads(named(documents, "ConfigMap kafka-topics")["data"]["topics.json"])["topics"]
     assert {topic["name"] for topic in declared} == {
@@ -233,9 +234,24 @@ def test_nothing_acknowledged_hangs_on_one_broker(documents: list[Document]) -> 
         assert topic["settings"] == {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 
 
-def test_every_recovery_setting_reaches_something(documents: list[Document]) -> None:
-    """A setting in recovery.yml that no template uses would be a claim without effect."""
-    recovery = yaml.safe_load((ROOT / "playbooks/inventory/group_vars/all/recovery.yml").read_text())
-    templates = "".join(file.read_text() for file in (ROOT / "workloads/manifests").glob("*.j2"))
-    assert documents
-    assert [setting for setting in recovery if setting not in templates] == []
+def test_every_setting_reaches_something() -> None:
+    """A variable that is declared, but that no template, task or other variable uses, would be a claim without effect."""
+    playbooks = ROOT / "playbooks"
+    declared = {
+        variable
+        for file in [*playbooks.glob("roles/*/defaults/*.yml"), *playbooks.glob("inventory/group_vars/all/[pr]*.yml")]
+        for variable in yaml.safe_load(file.read_text())
+    }
+    users = [
+        *(ROOT / "workloads/manifests").glob("*.j2"),
+        *playbooks.glob("*.yml"),
+        *(file for part in ("tasks", "templates", "defaults") for file in playbooks.glob(f"roles/*/{part}/*")),
+        *playbooks.glob("inventory/group_vars/all/*.yml"),
+    ]
+    uses = Counter(word for file in users for word in re.findall(r"\w+", _without_declarations(file.read_text())))
+    assert len(declared) > 50
+    assert sorted(variable for variable in declared if not uses[variable]) == []
+
+
+def _without_declarations(text: str) -> str:
+    return re.sub(r"^(?:#.*|\w+:)", "", text, flags=re.MULTILINE)
