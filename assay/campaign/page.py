@@ -100,7 +100,7 @@ def _histogram(series: Series, spread: Spread) -> tuple[str, Figure]:
 def _phases(series: Series) -> tuple[str, Figure]:
     """Each run as a bar of its phases."""
     known = [one for one in series.outcomes if one.phases]
-    drawing, (axes,) = new_figure(max(1, len(known) // 5))
+    drawing, (axes,) = new_figure(1, len(known) // 5)
     left = [0.0] * len(known)
     for place, phase in enumerate(PHASES):
         widths = [one.phases.get(phase, 0.0) for one in known]

@@ -66,11 +66,16 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(rows: int) -> tuple[Figure, list[Axes]]:
-    """A figure of so many plots, one below the other with one horizontal axis; taller the more there are."""
+def new_figure(rows: int, tall: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of so many plots, one below the other with one horizontal axis.
+
+    Args:
+        rows: How many plots.
+        tall: As tall as a figure of so many, where that is more.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415  # half a second that only a report should cost
 
-    figure = Figure(figsize=(7.2, 2.5 + 1.1 * rows), layout="constrained")
+    figure = Figure(figsize=(7.2, 2.5 + 1.1 * max(rows, tall)), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     return figure, list(axes)
 

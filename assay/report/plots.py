@@ -190,7 +190,7 @@ def recovery(recoveries: Sequence[Recovery]) -> tuple[str, Figure]:
     if not shown:
         raise UndecidedError("no recovery could be measured")
     rows = [(one, phase) for one in shown for phase in one.phases]
-    figure, (axes,) = new_figure(max(1, len(rows) // 4))
+    figure, (axes,) = new_figure(1, len(rows) // 4)
     began = {id(one): one.phases[0].first_ns for one in shown}
     names = []
     for place, (one, phase) in enumerate(rows):

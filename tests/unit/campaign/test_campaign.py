@@ -173,10 +173,10 @@ class TestRecord:
     def test_the_page_tells_every_run(self, tmp_path: Path) -> None:
         """With figures, plots and links; and the same text for the same verdicts."""
         record = Record(tmp_path / "c", ASKED)
-        for number, seconds in enumerate((5.0, 6.5, 8.0), start=1):
-            self.made(record, number, verdict(seconds=seconds))
-        text = page(record, record.series(3))
-        assert text == page(record, record.series(3))
-        assert all(f'href="run-00{number}/report.html"' in text for number in (1, 2, 3))
+        for number in range(1, 21):
+            self.made(record, number, verdict(seconds=4.0 + number / 5))
+        text = page(record, record.series(20))
+        assert text == page(record, record.series(20))
+        assert all(f'href="run-{number:03}/report.html"' in text for number in range(1, 21))
         assert text.count("<svg") == 2
         assert "8 s" in text or "8.00 s" in text
