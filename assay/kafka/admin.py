@@ -43,9 +43,10 @@ _ASKS_ONLY: Final[Mapping[str, str | int]] = {
 }
 #: The group in whose name it asks where a topic begins and ends.
 _OFFSETS_ONLY: Final = "assay-offsets"
-#: Kafka's answers of a broker that does not lead any more.
+#: Kafka's answers while a leader changes.
 _MOVED: Final = frozenset(
     {
+        KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
