@@ -106,8 +106,8 @@ def sampler(bootstrap: str, topic: str, group: str, path: Path) -> Sampling:
     ledger = LedgerWriter(path, "lag")
 
     def sample() -> None:
-        # Committed first: an end that is read later can only be larger, so lag is never understated. Overstated it is by
-        # what was committed in between, which must not be much.
+        # Committed first: an end that is read later can only be larger, so lag is never understated. It is overstated
+        # by what was committed in between, which must not be much.
         committed = admin.committed_of(group, topic, partitions)
         known = time.monotonic()
         ends = admin.ends(topic, partitions)

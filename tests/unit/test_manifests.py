@@ -235,7 +235,7 @@ def test_nothing_acknowledged_hangs_on_one_broker(documents: list[Document]) -> 
 
 
 def test_every_setting_reaches_something() -> None:
-    """A variable that is declared, but that no template, task or other variable uses, would claim what has no effect."""
+    """A variable that is declared, but that no template, task or other variable uses, claims what has no effect."""
     playbooks = ROOT / "playbooks"
     declared = {
         variable
