@@ -234,6 +234,14 @@ def test_nothing_acknowledged_hangs_on_one_broker(documents: list[Document]) -> 
         assert topic["settings"] == {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 
 
+def test_every_recovery_setting_reaches_something(documents: list[Document]) -> None:
+    """A setting in recovery.yml that no template uses would be a claim without effect."""
+    recovery = yaml.safe_load((ROOT / "playbooks/inventory/group_vars/all/recovery.yml").read_text())
+    templates = "".join(file.read_text() for file in (ROOT / "workloads/manifests").glob("*.j2"))
+    assert documents
+    assert [setting for setting in recovery if setting not in templates] == []
+
+
 def test_every_setting_reaches_something() -> None:
     """A variable that is declared, but that no template, task or other variable uses, claims what has no effect."""
     playbooks = ROOT / "playbooks"
