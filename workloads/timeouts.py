@@ -15,7 +15,7 @@ class KafkaTimeouts(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_CLIENT_", frozen=True)
 
-    socket_timeout_ms: int = Field(default=4000, ge=10, le=300_000)
+    socket_timeout_ms: int = Field(default=3000, ge=10, le=300_000)
     socket_connection_setup_timeout_ms: int = Field(default=3000, ge=1000, le=2_147_483_647)
     reconnect_backoff_max_ms: int = Field(default=1000, ge=0, le=3_600_000)
     retry_backoff_ms: int = Field(default=100, ge=1, le=300_000)

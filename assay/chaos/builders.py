@@ -39,6 +39,9 @@ WHO: Final = ("broker", "consumer")
 HOW: Final = ("sigkill", "sigterm", "pause", "isolated")
 GRACE: Final = ("normal", "none")
 DNS_AT: Final = ("clients", "servers")
+SPARE: Final = ("none", "catalog", "feed", "topics")
+#: As many seeds are tried until one of a role is on a node that is not spared.
+_TRIES: Final = 100
 _NAMES_ARE_ASKED_BY: Final = ("analytics", "etl", "kafka")
 _SYSTEM: Final = "kube-system"
 _DNS_SERVICE: Final = "kube-dns"
@@ -146,14 +149,24 @@ def two_brokers(site: Site, *, how: str, seed: int) -> Fault:
     return AtOnce([_harmed(site, one, how, chosen, both) for one in both])
 
 
-def node_crashed(site: Site, *, who: str, role: str, seed: int) -> Fault:
-    """The node of a broker or consumer that crashes."""
+def node_crashed(site: Site, *, who: str, role: str, seed: int, spare: str) -> Fault:
+    """The node of a broker or consumer that crashes.
+
+    `spare` names a part of the platform that runs once: with its node it would be away until Kubernetes replaces it, so
+    that no survivor could serve.
+    """
     if site.machines is None:
         raise UsageError(
             "The machines of this cluster's nodes are out of reach, so that none can be crashed: "
             "use an embedded cluster, or node-drain."
         )
-    return Crashed(site.platform, site.machines, site.one(who, role, seed).node, _as(f"of {who} {role}", seed))
+    spared = set() if spare == "none" else {str(pod.spec.node_name) for pod in site.platform.pods(spare)}
+    nodes = (site.one(who, role, one).node for one in range(seed, seed + _TRIES))
+    node = next((one for one in nodes if one not in spared), None)
+    if node is None:
+        raise UsageError(f"Each node of {who} {role} also runs the {spare}, which is to be spared: use another role.")
+    apart = "" if spare == "none" else f", not that of the {spare}"
+    return Crashed(site.platform, site.machines, node, _as(f"of {who} {role}{apart}", seed))
 
 
 def node_drained(site: Site, *, who: str, role: str, seed: int) -> Fault:

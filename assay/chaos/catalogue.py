@@ -185,6 +185,7 @@ _NODE: Final = (
     Argument("role", "leader:0", "which one, by the roles of brokers or of consumers"),
     _SEED,
 )
+_SPARE: Final = Argument("spare", "none", "whose node is left alone: another of the role is looked for", builders.SPARE)
 _PEERS: Final = Argument("peers", "everyone", "from whom", PEERS)
 _DIRECTION: Final = Argument("direction", "both", "which packets are dropped, as the pod sees them", tuple(DIRECTIONS))
 _SHARE: Final = Argument("share", 0.1, "of packets that is lost, each by chance", above=0, up_to=1)
@@ -251,7 +252,7 @@ CATALOGUE: Final[dict[str, Entry]] = {
     "node-kill": Entry(
         "a node crashes with all its pods, and starts again, as by a reboot (embedded clusters only)",
         builders.node_crashed,
-        _NODE,
+        (*_NODE, _SPARE),
         heal_seconds=240,
     ),
     "node-drain": Entry(

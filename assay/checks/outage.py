@@ -70,8 +70,11 @@ class Outage:
         bitten_ns: t0.
         served_ns: t1: full service from here on; t0 itself where there was no interruption.
         usual: What was taken for ordinary.
-        ack_gaps: By partition, the longest time without an acknowledgement from t0 to t1, in seconds.
+        ack_gaps: By partition, the longest time without an acknowledgement, in seconds: from t0 to t1, and on until the
+            fault was seen healed. What strikes again and again, as a restart of all brokers does, is not over with the
+            first five steady seconds.
         consume_gaps: By partition, the longest time without a consumed record.
+        longest: From when to when the longest of `ack_gaps` was.
         peak_lag: Messages that waited at most.
         back_ns: When each of `ACKS`, `CONSUMPTION` and `LAG` that was interrupted was as usual again.
     """
@@ -81,6 +84,7 @@ class Outage:
     usual: Usual
     ack_gaps: Mapping[int, float]
     consume_gaps: Mapping[int, float]
+    longest: tuple[int, int]
     peak_lag: int
     back_ns: Mapping[str, int]
 
@@ -146,13 +150,16 @@ def outage_of(service: Service, fault: Fault) -> Outage:
             f"{(end - bitten) / 1e9:.1f} s after the fault {fault.name} bit",
             served,
         )
+    over = max(served, min(fault.healed_ns or served, end))
+    stretches = [one for times in service.acked.values() for one in gaps(times, bitten, over)]
     return Outage(
         bitten,
         served,
         usual,
-        {number: longest_gap(times, bitten, served) for number, times in sorted(service.acked.items())},
-        {number: longest_gap(times, bitten, served) for number, times in sorted(service.consumed.items())},
-        int(service.lag[(service.lag_at >= bitten) & (service.lag_at <= served)].max(initial=0)),
+        {number: longest_gap(times, bitten, over) for number, times in sorted(service.acked.items())},
+        {number: longest_gap(times, bitten, over) for number, times in sorted(service.consumed.items())},
+        max(stretches, key=lambda one: one[1] - one[0], default=(bitten, bitten)),
+        int(service.lag[(service.lag_at >= bitten) & (service.lag_at <= over)].max(initial=0)),
         back,
     )
 

@@ -1,17 +1,19 @@
 """Did the service come back in time? For each fault how long that took, by phase, and whether it met its objective.
 
 Recovery counts from the bite (`assay.checks.outage`). While a fault leaves a partition with fewer replicas in sync than
-`min.insync.replicas`, refusing writes is the right answer: then recovery counts from when healing was asked for.
+`min.insync.replicas`, refusing writes is the right answer: then recovery counts from when healing was asked for. What
+goes on by design, such as a restart of one broker after another, is no failure to recover from: it is held to the
+longest gap between acknowledgements until its end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.checks.check import Check
 from assay.checks.finding import UndecidedError, finding
-from assay.checks.outage import NotBackError, outage_of
+from assay.checks.outage import ACKS, NotBackError, outage_of
 from assay.checks.phases import phases_of, signs_of, whole_after
 from assay.checks.service import acknowledgements, service_of
 from assay.verdict import Finding, Verdict, worst
@@ -41,6 +43,8 @@ FLOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "node-kill": ("node lost, survivors serve",),
     "rolling-restart": ("rolling restart, longest gap",),
 }
+#: Faults that are held to the longest gap between acknowledgements.
+GAPS: Final = frozenset({"rolling-restart"})
 _NOT_IN_USE: Final = "not in use"
 _MIN_IN_SYNC: Final = "topic min.insync.replicas"
 
@@ -128,9 +132,14 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
         return Recovery(fault, Verdict.FAIL, text)
     except UndecidedError as reason:
         return _undecided(fault, str(reason))
-    phases = phases_of(outage, signs)
     since = _since_ns(history, fault)
-    seconds = max(0.0, (outage.served_ns - since) / 1e9)
+    if fault.name in GAPS:
+        first, last = outage.longest
+        phases = phases_of(replace(outage, bitten_ns=first, served_ns=last, back_ns={ACKS: last}), signs)
+        seconds = outage.longest_gap
+    else:
+        phases = phases_of(outage, signs)
+        seconds = max(0.0, (outage.served_ns - since) / 1e9)
     whole = whole_after(history, fault, outage)
     measured: dict[str, float | int] = {
         "recovery_seconds": seconds,
@@ -168,9 +177,12 @@ def _beside_floor(history: History, fault: Fault, seconds: float) -> dict[str, f
 
 
 def _summary(fault: Fault, outage: Outage, seconds: float, objective: float | None, *, refused: bool) -> str:
+    limit = "no objective is set" if objective is None else f"the objective is {objective:g} s"
+    if fault.name in GAPS:
+        gap = f"the longest gap between acknowledgements was {seconds:.2f} s"
+        return f"{fault.name} on {fault.target}: until its end {gap}; {limit}."
     since = "healing was asked for, since too few replicas were in sync until then" if refused else "it bit"
     took = f"full service was back {seconds:.2f} s after {since}" if outage.back_ns else "clients noticed nothing"
-    limit = "no objective is set" if objective is None else f"the objective is {objective:g} s"
     return (
         f"{fault.name} on {fault.target}: {took}; the longest gap between acknowledgements was "
         f"{outage.longest_gap:.2f} s; {limit}."

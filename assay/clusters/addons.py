@@ -17,22 +17,19 @@ if TYPE_CHECKING:
 MANAGER = "assay-cluster"
 
 
-def documents(
-    addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], nodes: int
-) -> list[dict[str, Any]]:
+def documents(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) -> list[dict[str, Any]]:
     """All documents, in the order in which they are applied.
 
     Args:
         addresses: the cluster's.
         prepared: the machine's prepared parts.
         name_servers: where DNS forwards what it does not know; none means it answers for the cluster only.
-        nodes: how many nodes there are: DNS runs twice if there is more than one.
     """
     return [
         *_policy_access(),
         _kubelet_access(),
         *_storage(prepared),
-        *_dns(addresses, prepared, name_servers, min(nodes, 2)),
+        *_dns(addresses, prepared, name_servers),
     ]
 
 
@@ -95,7 +92,12 @@ def _storage(prepared: Prepared) -> list[dict[str, Any]]:
     ]
 
 
-def _dns(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], replicas: int) -> list[dict[str, Any]]:
+def _dns(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) -> list[dict[str, Any]]:
+    """One server a node, which the node's own pods ask: names go with a node, and with no other one.
+
+    Asked at any server, a share of all questions goes to a node that is dead, until it is marked so: resolvers keep to
+    the server that they were sent to first, and give up. (Clouds do the same with NodeLocal DNSCache.)
+    """
     forward = f"forward . {' '.join(name_servers[:3])}" if name_servers else ""
     corefile = f"""
 .:53 {{
@@ -142,31 +144,24 @@ metadata: {{name: kube-dns, namespace: kube-system, labels: {{k8s-app: kube-dns}
 spec:
   clusterIP: {addresses.dns}
   selector: {{k8s-app: kube-dns}}
+  internalTrafficPolicy: Local
   ports:
     - {{name: dns, port: 53, protocol: UDP, targetPort: 53}}
     - {{name: dns-tcp, port: 53, protocol: TCP, targetPort: 53}}
 ---
 apiVersion: apps/v1
-kind: Deployment
+kind: DaemonSet
 metadata: {{name: coredns, namespace: kube-system, labels: {{k8s-app: kube-dns}}}}
 spec:
-  replicas: {replicas}
   selector: {{matchLabels: {{k8s-app: kube-dns}}}}
-  strategy: {{rollingUpdate: {{maxUnavailable: 1}}}}
   template:
     metadata: {{labels: {{k8s-app: kube-dns}}}}
     spec:
       serviceAccountName: coredns
       priorityClassName: system-cluster-critical
       dnsPolicy: Default
-      affinity:
-        podAntiAffinity:
-          requiredDuringSchedulingIgnoredDuringExecution:
-            - labelSelector: {{matchLabels: {{k8s-app: kube-dns}}}}
-              topologyKey: kubernetes.io/hostname
       tolerations:
-        - {{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 5}}
-        - {{key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 5}}
+        - {{operator: Exists}}
       containers:
         - name: coredns
           image: {prepared.pause}

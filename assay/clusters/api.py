@@ -38,13 +38,13 @@ class Api:
         self._client = client.ApiClient(configuration)
         self._discovered: dynamic.DynamicClient | None = None
 
-    def apply_addons(self, addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], nodes: int) -> None:
+    def apply_addons(self, addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) -> None:
         """Apply what every cluster needs (see `addons`); tried again while the API server is still starting up.
 
         Raises:
             ClusterError: it was still refused after 30 s.
         """
-        documents = addons.documents(addresses, prepared, name_servers, nodes)
+        documents = addons.documents(addresses, prepared, name_servers)
         deadline = time.monotonic() + APPLY_SECONDS
         while True:
             try:
@@ -92,12 +92,12 @@ class Api:
             return frozenset()
 
     def dns_ready(self) -> bool:
-        """Whether cluster DNS answers, from one replica at least."""
+        """Whether cluster DNS answers on every node."""
         try:
-            deployment = self._get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+            status = self._get("/apis/apps/v1/namespaces/kube-system/daemonsets/coredns").get("status", {})
         except FAILURES:
             return False
-        return bool(deployment.get("status", {}).get("readyReplicas"))
+        return bool(status.get("numberReady")) and status["numberReady"] >= status["desiredNumberScheduled"]
 
     def _get(self, path: str) -> Any:
         return self._dynamic().request("GET", path, _request_timeout=ANSWER_SECONDS).to_dict()

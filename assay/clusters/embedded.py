@@ -195,7 +195,7 @@ class EmbeddedCluster:
         waiting = api.Api(state.kubeconfig)
         api_server = str(record.addresses.control_plane)
         self._wait("the API server", lambda: supervisor.answers(api_server, 6443, "/readyz"), begun)
-        waiting.apply_addons(record.addresses, boot.prepared, boot.name_servers, len(nodes))
+        waiting.apply_addons(record.addresses, boot.prepared, boot.name_servers)
         names = {node.name for node in nodes}
         self._wait(f"{len(nodes)} nodes Ready", lambda: names <= waiting.ready_nodes(), begun)
         self._wait("cluster DNS", waiting.dns_ready, begun)

@@ -29,7 +29,7 @@ SAMPLE_ANSWER_SECONDS: Final = 1.0
 CONNECTION: Final[Mapping[str, str | int]] = {
     "client.id": "assay",
     # A broker whose packets are dropped is noticed after this long (default 60,000).
-    "socket.timeout.ms": 4000,
+    "socket.timeout.ms": 3000,
     # A connection that is not set up within this time is given up (default 30,000).
     "socket.connection.setup.timeout.ms": 3000,
     # Back-off between attempts to reach a broker (default up to 10,000).

@@ -20,7 +20,7 @@ from assay.recovery.phases import PHASES
         (Fault.BROKER_KILLED, 2 - 0.4, 2 * 9 / 8 + 1.2 * 0.5 + 1),
         (Fault.COORDINATOR_KILLED, 2 - 0.4, 2 * 9 / 8 + 2 + 1),
         (Fault.CONTROLLER_KILLED, (1.2 - 0.5) + 2, (1.2 + 2 * 0.6) + 2 * 9 / 8 + 2 + (1 + 1) + 1),
-        (Fault.BROKER_ISOLATED, 2 - 0.4, 4 + 2 + 2 + (1 + 1) + 1),
+        (Fault.BROKER_ISOLATED, 2 - 0.4, 3 + 2 + 2 + (1 + 1) + 1),
         (Fault.NODE_LOST, 6 - 1 - 1, (1.2 + 2 * 0.6) + 2 * 9 / 8 + 6 + 0 + (1 + 1) + 1),
         (Fault.NODE_REPLACED, 20 - 0.26 * 20 + 10, 20 + 2 * 2 + 10 + 0.1 + (1 + 1) + 1),
         (Fault.ROLLING_RESTART, 0.0, 1.2 * 0.5 + (1 + 1) + 1),

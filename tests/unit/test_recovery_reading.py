@@ -83,7 +83,7 @@ def test_every_setting_is_found_with_whose_it_is() -> None:
     settings = settings_of(DOCUMENT)
     assert str(settings.broker_session) == "brokers: broker.session.timeout.ms = 3000 ms"
     assert str(settings.classic_session) == "consumers: ANALYTICS_SESSION_TIMEOUT_MS = 6000 ms"
-    assert str(settings.load_socket) == "load: socket.timeout.ms = 4000 ms"
+    assert str(settings.load_socket) == "load: socket.timeout.ms = 3000 ms"
     assert str(settings.node_lease) == "nodes: nodeLeaseDurationSeconds = 20 s"
     assert str(settings.toleration) == "consumer pods: tolerationSeconds = 10 s"
     assert (settings.flush.seconds, settings.protocol, settings.static) == (1.0, "CLASSIC", False)

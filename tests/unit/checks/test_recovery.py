@@ -82,6 +82,16 @@ def test_a_gap_after_five_steady_seconds_is_another_matter() -> None:
     assert found.seconds == pytest.approx(2.0, abs=0.11)
 
 
+def test_a_gap_before_the_fault_is_healed_is_told_though_it_is_no_recovery() -> None:
+    """What strikes again after steady seconds, as a rolling restart does: its longest gap is that until it is over."""
+    service = acks(steady(), (20.0, 22.0), (40.0, 43.0))
+    found = outage_of(service, fault(heal=44))
+    assert found.seconds == pytest.approx(2.0, abs=0.11)
+    assert found.longest_gap == pytest.approx(3.0, abs=0.11)
+    assert [at / SECOND for at in found.longest] == pytest.approx([40.0, 43.0], abs=0.11)
+    assert outage_of(service, fault(heal=30)).longest_gap == pytest.approx(2.0, abs=0.11)
+
+
 def test_a_gap_as_before_the_fault_is_no_interruption() -> None:
     """Where half-second pauses were usual, one of nine tenths is too."""
     usual = acks(steady(), (14.0, 14.6), (17.0, 17.6))
@@ -275,6 +285,19 @@ def test_an_unknown_floor_is_none() -> None:
     """Where a setting could not be read, nothing stands beside the recovery."""
     run = served(gap=(20, 24))
     assert "floor_least_seconds" not in run.judged().recoveries[0].measured
+
+
+def test_a_rolling_restart_is_held_to_its_longest_gap() -> None:
+    """Its parts add up to that gap, and the objective is for the gap, however long the restart itself takes."""
+    run = served(gap=(24, 28))
+    for row in run.faults:
+        row["fault"] = "rolling-restart"
+    for limit, verdict in ((5, "pass"), (3, "fail")):
+        run.manifest["objectives"] = {"recovery_seconds": {"rolling-restart": limit}}
+        (one,) = run.judged().recoveries
+        assert one.measured["recovery_seconds"] == pytest.approx(4.0, abs=0.3)
+        assert sum(phase.seconds for phase in one.phases) == pytest.approx(one.measured["recovery_seconds"])
+        assert (one.verdict.value, "longest gap between acknowledgements was" in one.summary) == (verdict, True)
 
 
 def test_floors_have_the_names_of_both_houses() -> None:

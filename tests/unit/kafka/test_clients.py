@@ -26,5 +26,5 @@ def test_a_refusal_is_told_in_the_brokers_words() -> None:
 
 def test_later_tables_win_over_earlier_ones() -> None:
     """A caller's setting overrides the table's, and a silent broker is noticed in seconds by default."""
-    assert clients.settings("b:1")["socket.timeout.ms"] == 4000
+    assert clients.settings("b:1")["socket.timeout.ms"] == 3000
     assert clients.settings("b:1", {"acks": "all"}, {"acks": "0"})["acks"] == "0"

@@ -71,7 +71,7 @@ def test_functions_cannot_be_given_as_text(name: str) -> None:
 def test_effective_settings_are_the_safe_ones_and_what_was_set_over_them() -> None:
     """As text, each of them in one spelling."""
     safe = overrides.effective({})
-    assert (safe["acks"], safe["enable.idempotence"], safe["socket.timeout.ms"]) == ("all", "true", "4000")
+    assert (safe["acks"], safe["enable.idempotence"], safe["socket.timeout.ms"]) == ("all", "true", "3000")
     assert "logger" not in safe
     unsafe = overrides.effective({"acks": "-1", "enable.idempotence": "FALSE"})
     assert (unsafe["acks"], unsafe["enable.idempotence"]) == ("all", "false")
