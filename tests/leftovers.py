@@ -28,6 +28,8 @@ def found_of(folder: Path, record: dict[str, object]) -> dict[str, list[str]]:
         ],
         "tables": [line for line in shown("nft", "list", "tables") if token[:8] in line],
         "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(folder) in line],
+        # Of a file's path the kernel may only know what is below its mount.
+        "disks": [one for one in shown("losetup", "-nlO", "NAME,BACK-FILE") if f"{folder.name}/volumes/" in one],
         "cgroups": [str(one) for h in cgroups.read().hierarchies for one in h.root.glob(f"assay-*-{token[:8]}")],
         "borrowed": [str(folder)] if used.exists() and str(folder) in used.read_text() else [],
     }

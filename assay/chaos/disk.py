@@ -20,6 +20,8 @@ from assay.errors import AssayError, UsageError
 from assay.platform import reason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assay.chaos.node import Nodes
     from assay.chaos.target import Target
     from assay.platform import Platform
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 #: A file system of a claim's size may be larger than that by this much, by how sizes are rounded.
 _ROUNDED: Final = 1.1
 _ROOT: Final = "/"
+#: The annotation by which a StorageClass of an embedded cluster says why its volumes are no disks.
+NO_DISKS: Final = "assay.dev/no-disks"
 
 
 @dataclass
@@ -51,9 +55,11 @@ class Filled:
 
     def inject(self, name: str, seconds: float) -> None:
         """Fill it, if it is its own disk."""
-        claimed = capacity(self.platform, self.target, self.path)
+        claimed, storage_class = capacity(self.platform, self.target, self.path)
         volume = self._ask("volume", path=self.path)
         refusal = why_not(volume, claimed)
+        if refusal and volume["root"] != _ROOT:
+            refusal += because(str(storage_class), _annotations(self.platform, storage_class))
         if refusal:
             raise UsageError(f"The volume at {self.path} of {self.target.pod} can't be filled: {refusal}.")
         self._name = name
@@ -97,8 +103,24 @@ def why_not(volume: dict[str, Any], claimed: float) -> str | None:
     return None
 
 
-def capacity(platform: Platform, of: Target, path: str) -> float:
-    """The bytes that the volume at a path of a container may have.
+def because(storage_class: str, annotations: Mapping[str, str]) -> str:
+    """Why a StorageClass makes no disks, as embedded clusters note it, in brackets; else nothing (pure)."""
+    return f" (StorageClass {storage_class}: {annotations[NO_DISKS]})" if NO_DISKS in annotations else ""
+
+
+def _annotations(platform: Platform, storage_class: str | None) -> Mapping[str, str]:
+    if not storage_class:
+        return {}
+    try:
+        # Any: as of all the client's models, these fields are Optional, which the API server does not leave them.
+        found: Any = client.StorageV1Api(platform.core.api_client).read_storage_class(storage_class)
+    except client.ApiException:
+        return {}  # who may not read classes, or finds it gone, is still told the rest
+    return found.metadata.annotations or {}
+
+
+def capacity(platform: Platform, of: Target, path: str) -> tuple[float, str | None]:
+    """The bytes that the volume at a path of a container may have, and its StorageClass, if it is a claim's.
 
     Raises:
         UsageError: There is no volume, or it has no limit.
@@ -111,14 +133,14 @@ def capacity(platform: Platform, of: Target, path: str) -> float:
         volume = next((one for one in spec.volumes or () if one.name == name), None)
         if volume is None:
             raise UsageError(f"The container {of.container} of {of.pod} has no volume at {path}.")
-        claim = volume.persistent_volume_claim
+        claim, storage_class = volume.persistent_volume_claim, None
         if claim is not None:
             found = platform.core.read_namespaced_persistent_volume_claim(claim.claim_name, platform.namespace)
-            limit = (found.status.capacity or {}).get("storage")
+            limit, storage_class = (found.status.capacity or {}).get("storage"), found.spec.storage_class_name
         else:
             limit = volume.empty_dir.size_limit if volume.empty_dir else None
     except client.ApiException as error:
         raise AssayError(f"The volume at {path} of {of.pod} can't be looked up: {reason(error)}.") from None
     if limit is None:
         raise UsageError(f"The volume at {path} of {of.pod} can't be filled: it has no size limit.")
-    return float(parse_quantity(limit))  # type: ignore[no-untyped-call]  # the client's own gap
+    return float(parse_quantity(limit)), storage_class  # type: ignore[no-untyped-call]  # the client's own gap

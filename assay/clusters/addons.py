@@ -15,20 +15,27 @@ if TYPE_CHECKING:
     from assay.clusters.prepared import Prepared
 
 MANAGER = "assay-cluster"
+DISKS = {"filesystem": "ext4"}
+"""The parameters of a StorageClass whose claims of one node get disks; see `cluster/volumes`."""
+NO_DISKS = "assay.dev/no-disks"
+"""The annotation of a StorageClass that says why its volumes are no disks."""
 
 
-def documents(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) -> list[dict[str, Any]]:
+def documents(
+    addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], no_disks: str | None = None
+) -> list[dict[str, Any]]:
     """All documents, in the order in which they are applied.
 
     Args:
         addresses: the cluster's.
         prepared: the machine's prepared parts.
         name_servers: where DNS forwards what it does not know; none means it answers for the cluster only.
+        no_disks: why this machine can't have disks of their own size, in one sentence; None if it can.
     """
     return [
         *_policy_access(),
         _kubelet_access(),
-        *_storage(prepared),
+        *_storage(prepared, no_disks),
         *_dns(addresses, prepared, name_servers),
     ]
 
@@ -73,23 +80,27 @@ def _policy_access() -> list[dict[str, Any]]:
     ]
 
 
-def _storage(prepared: Prepared) -> list[dict[str, Any]]:
+def _storage(prepared: Prepared, no_disks: str | None) -> list[dict[str, Any]]:
+    """The default class: a disk for each claim of one node, where the machine can; and one of folders only."""
     if not prepared.has("volume-provisioner"):
         return []
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
     return [
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {
-                "name": "standard",
-                "labels": _labels("storage"),
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
-            "provisioner": "assay.dev/host-folder",
-            "reclaimPolicy": "Delete",
-            "volumeBindingMode": "Immediate",
-        }
+        _class("standard", default | ({NO_DISKS: no_disks} if no_disks else {}), {} if no_disks else DISKS),
+        _class("folder", {}, {}),
     ]
+
+
+def _class(name: str, annotations: dict[str, str], parameters: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "labels": _labels("storage"), "annotations": annotations},
+        "provisioner": "assay.dev/host-folder",
+        "parameters": parameters,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "Immediate",
+    }
 
 
 def _dns(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) -> list[dict[str, Any]]:

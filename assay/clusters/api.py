@@ -38,13 +38,15 @@ class Api:
         self._client = client.ApiClient(configuration)
         self._discovered: dynamic.DynamicClient | None = None
 
-    def apply_addons(self, addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) -> None:
+    def apply_addons(
+        self, addresses: Addresses, prepared: Prepared, name_servers: Sequence[str], no_disks: str | None
+    ) -> None:
         """Apply what every cluster needs (see `addons`); tried again while the API server is still starting up.
 
         Raises:
             ClusterError: it was still refused after 30 s.
         """
-        documents = addons.documents(addresses, prepared, name_servers)
+        documents = addons.documents(addresses, prepared, name_servers, no_disks)
         deadline = time.monotonic() + APPLY_SECONDS
         while True:
             try:

@@ -23,6 +23,7 @@ from assay.clusters import (
     cgroups,
     control_plane,
     crash,
+    disks,
     machine,
     network,
     prepared,
@@ -184,18 +185,22 @@ class EmbeddedCluster:
         authority = control_plane.make_identities(state, record.addresses, self.context)
         self._phase("addresses, keys and settings", begun)
         nodes = self._all_nodes(record)
-        with ThreadPoolExecutor(len(nodes)) as pool:
+        with ThreadPoolExecutor(len(nodes) + 1) as pool:
             fabric = self._start_control_plane(boot)
+            lacking = pool.submit(disks.lacking, state.folder)
             started = [pool.submit(self._make_node, boot, node, authority, fabric) for node in nodes]
             from assay.clusters import api  # noqa: PLC0415  # slow to import: meanwhile the processes start
 
             for one in started:
                 one.result()
+            no_disks = lacking.result()
         self._phase(f"control plane and {len(nodes)} nodes started", begun)
         waiting = api.Api(state.kubeconfig)
         api_server = str(record.addresses.control_plane)
         self._wait("the API server", lambda: supervisor.answers(api_server, 6443, "/readyz"), begun)
-        waiting.apply_addons(record.addresses, boot.prepared, boot.name_servers)
+        waiting.apply_addons(record.addresses, boot.prepared, boot.name_servers, no_disks)
+        if no_disks:
+            self._report(f"volumes have no size of their own: {no_disks}")
         names = {node.name for node in nodes}
         self._wait(f"{len(nodes)} nodes Ready", lambda: names <= waiting.ready_nodes(), begun)
         self._wait("cluster DNS", waiting.dns_ready, begun)

@@ -13,9 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.clusters import cgroups
 from assay.clusters.commands import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TOOLS = {
     "ip": "iproute2",
@@ -99,9 +103,14 @@ def probe(folder: Path) -> Facts:
         root,
         missing_features=_missing_features(folder),
         missing_controllers=cgroups.read().missing(),
-        missing_tools=tuple(tool for tool in TOOLS if shutil.which(tool, path=_path()) is None),
+        missing_tools=missing(TOOLS),
         cni_folder=next((one for one in CNI_FOLDERS if all((one / name).exists() for name in CNI_PLUGINS)), None),
     )
+
+
+def missing(tools: Iterable[str]) -> tuple[str, ...]:
+    """Those of the tools that are not on this machine."""
+    return tuple(tool for tool in tools if shutil.which(tool, path=_path()) is None)
 
 
 def is_root() -> bool:
@@ -172,11 +181,12 @@ def _missing_features(folder: Path) -> tuple[str, ...]:
                 f"mount -t overlay -o {overlay} assay {scratch}/merged",
             ),
         )
-        return tuple(what for what, namespaces, command in tries if not _works(namespaces, command.split()))
+        return tuple(what for what, namespaces, command in tries if not works(namespaces, command.split()))
 
 
-def _works(namespaces: list[str], command: list[str]) -> bool:
-    if any(shutil.which(tool, path=_path()) is None for tool in ("unshare", command[0])):
+def works(namespaces: list[str], command: list[str]) -> bool:
+    """Whether a command succeeds in new namespaces (options of `unshare`), which take along what it made there."""
+    if missing(("unshare", command[0])):
         return True  # a missing tool is told by its name, not as the kernel's fault
     argv = ["unshare", *namespaces, *command]
     return subprocess.run(argv, capture_output=True, check=False, env={"PATH": _path()}).returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.clusters import borrowed, cgroups, network, processes
+from assay.clusters import borrowed, cgroups, disks, network, processes
 from assay.clusters.commands import run
 from assay.clusters.journal import CgroupTree, Link, Process, Table
 
@@ -28,6 +28,7 @@ def remove(state: State, record: Record) -> None:
     """
     entries = state.journal.entries()
     _end_processes(record, [one for one in entries if isinstance(one, Process)])
+    disks.detach(state.volumes)
     for entry in reversed(entries):
         match entry:
             case Link():

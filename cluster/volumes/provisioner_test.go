@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -19,7 +20,7 @@ func claimed() storage.ProvisionOptions {
 	reclaim := corev1.PersistentVolumeReclaimDelete
 	return storage.ProvisionOptions{
 		PVName:       "pvc-1234",
-		StorageClass: &storagev1.StorageClass{ReclaimPolicy: &reclaim},
+		StorageClass: &storagev1.StorageClass{ReclaimPolicy: &reclaim, Parameters: map[string]string{filesystem: "ext4"}},
 		PVC: &corev1.PersistentVolumeClaim{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "production", Name: "iceberg-warehouse"},
 			Spec: corev1.PersistentVolumeClaimSpec{
@@ -32,11 +33,11 @@ func claimed() storage.ProvisionOptions {
 	}
 }
 
-// A claim gets a folder named after it that every user may write to, whatever
+// A claim of many nodes, whatever its class, gets a folder named after it that every user may write to, whatever
 // the umask, and a volume that says what was claimed.
 func TestProvisionMakesFolderForEveryUser(t *testing.T) {
 	t.Cleanup(func(old int) func() { return func() { syscall.Umask(old) } }(syscall.Umask(0o077)))
-	folders := hostFolders{root: t.TempDir()}
+	folders := provisioner{root: t.TempDir()}
 
 	volume, state, err := folders.Provision(context.Background(), claimed())
 
@@ -61,7 +62,7 @@ func TestProvisionMakesFolderForEveryUser(t *testing.T) {
 
 // An attempt that is repeated finds the folder of the first and goes on.
 func TestProvisionCanBeRepeated(t *testing.T) {
-	folders := hostFolders{root: t.TempDir()}
+	folders := provisioner{root: t.TempDir()}
 	for range 2 {
 		if _, _, err := folders.Provision(context.Background(), claimed()); err != nil {
 			t.Fatal(err)
@@ -71,7 +72,7 @@ func TestProvisionCanBeRepeated(t *testing.T) {
 
 // A released volume goes with its data.
 func TestDeleteRemovesData(t *testing.T) {
-	folders := hostFolders{root: t.TempDir()}
+	folders := provisioner{root: t.TempDir()}
 	volume, _, err := folders.Provision(context.Background(), claimed())
 	if err != nil {
 		t.Fatal(err)
@@ -92,21 +93,40 @@ func TestDeleteRemovesData(t *testing.T) {
 // A volume that points elsewhere is refused and its target kept.
 func TestDeleteKeepsWhatIsElsewhere(t *testing.T) {
 	outside := t.TempDir()
-	folders := hostFolders{root: t.TempDir()}
+	folders := provisioner{root: t.TempDir()}
 	inside := filepath.Join(folders.root, "a", "b")
 	if err := os.MkdirAll(inside, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{outside, inside, folders.root, folders.root + "/../" + filepath.Base(outside)} {
-		volume := &corev1.PersistentVolume{Spec: corev1.PersistentVolumeSpec{
-			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}},
-		}}
-		if err := folders.Delete(context.Background(), volume); err == nil {
-			t.Errorf("deleting %s is not refused", path)
+		for _, source := range []corev1.PersistentVolumeSource{
+			{HostPath: &corev1.HostPathVolumeSource{Path: path}},
+			{Local: &corev1.LocalVolumeSource{Path: filepath.Join(path, "device")}},
+		} {
+			if source.Local != nil && path == inside {
+				source.Local.Path = filepath.Join(inside, "c", "device")
+			}
+			volume := &corev1.PersistentVolume{Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: source}}
+			if err := folders.Delete(context.Background(), volume); err == nil {
+				t.Errorf("deleting %s is not refused", path)
+			}
 		}
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("%s is gone", path)
 		}
+	}
+}
+
+// A class that asks for what there is not is refused, and nothing is made.
+func TestProvisionRefusesOtherFileSystems(t *testing.T) {
+	folders := provisioner{root: t.TempDir()}
+	options := claimed()
+	options.StorageClass.Parameters = map[string]string{filesystem: "ntfs"}
+	if _, _, err := folders.Provision(context.Background(), options); err == nil || !strings.Contains(err.Error(), `filesystem is "ntfs"`) {
+		t.Errorf("error %v", err)
+	}
+	if left, _ := os.ReadDir(folders.root); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -15,13 +15,13 @@ from leftovers import found_of, read_record
 
 from assay.errors import UsageError
 
+from .conftest import Pods
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from assay.clusters.embedded import EmbeddedCluster
-
-    from .conftest import Pods
 
 SLEEP = "import time; time.sleep(3600)"
 SERVE = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
@@ -103,29 +103,71 @@ def test_a_node_port_answers_at_every_node(cluster: EmbeddedCluster, pods: Pods)
         )
 
 
-def test_a_claim_is_bound_and_keeps_its_data_across_nodes(cluster: EmbeddedCluster, pods: Pods) -> None:
+def claim(pods: Pods, name: str, mode: str, size: str) -> None:
+    """A claim of the default StorageClass."""
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": size}}}
+    pods.api.create_namespaced_persistent_volume_claim(pods.namespace, {"metadata": {"name": name}, "spec": spec})
+
+
+def test_a_claim_of_many_nodes_keeps_its_data_across_them(cluster: EmbeddedCluster, pods: Pods) -> None:
     """The default StorageClass makes a volume for a claim; what a pod writes, a pod on another node reads."""
-    storage = client.StorageV1Api(pods.api.api_client)
-    if not storage.list_storage_class().items:
-        pytest.skip("the prepared binary has no volume-provisioner")
-    pods.api.create_namespaced_persistent_volume_claim(
-        pods.namespace,
-        {
-            "metadata": {"name": "shared"},
-            "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
-        },
-    )
+    claim(pods, "shared", "ReadWriteMany", "1Gi")
     one, two, _ = cluster.node_names()
     pods.run("writer", f"open('/data/x', 'w').write('kept'); {SLEEP}", node=one, claim="shared")
     pods.run("reader", SLEEP, node=two, claim="shared")
     until(lambda: pods.python("reader", "print(open('/data/x').read())") == "kept", "the reader sees the file", 30)
 
 
+WRITE = """
+try:
+    with open("/data/{}", "wb") as file:
+        file.write(bytes({} << 20))
+    print("written")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_claim_of_one_node_is_a_disk_of_its_size(cluster: EmbeddedCluster, pods: Pods) -> None:
+    """It can be filled, which fills no other; its data follow the pod to another node, and all goes with the claim."""
+    folder = cluster.kubeconfig.parent
+    one, two, _ = cluster.node_names()
+
+    def disks() -> list[str]:
+        return [one for one in found_of(folder, read_record(folder))["disks"] if f"/{pods.namespace}_" in one]
+
+    for name in ("small", "beside"):
+        claim(pods, name, "ReadWriteOnce", "64Mi")
+        pods.run(name, SLEEP, node=one, claim=name)
+    size = int(pods.python("small", "import os; s = os.statvfs('/data'); print(s.f_blocks * s.f_frsize)"))
+    assert 56 << 20 < size <= 64 << 20
+    assert pods.python("small", "import os; print(os.listdir('/data'))") == "[]"
+    assert pods.python("small", WRITE.format("kept", 1)) == "written"
+    assert pods.python("small", WRITE.format("big", 80)) == "No space left on device"
+    assert pods.python("beside", WRITE.format("x", 40)) == "written"
+    assert len(disks()) == 2
+    assert found_of(folder, read_record(folder))["mounts"] == []  # the machine itself sees none of it
+
+    pods.api.delete_namespaced_pod("small", pods.namespace, grace_period_seconds=0)
+    pods.run("moved", SLEEP, node=two, claim="small")
+    assert pods.python("moved", "import os; print(sorted(os.listdir('/data')))") == "['big', 'kept']"
+    for pod, name in (("moved", "small"), ("beside", "beside")):
+        pods.api.delete_namespaced_pod(pod, pods.namespace, grace_period_seconds=0)
+        pods.api.delete_namespaced_persistent_volume_claim(name, pods.namespace)
+    until(lambda: not disks(), "the disks are detached")
+    until(lambda: not list((folder / "volumes").glob(f"{pods.namespace}_*")), "their files are gone", 60)
+
+
 @pytest.mark.timeout(900)
 def test_a_killed_node_is_missed_and_comes_back_with_its_pods(cluster: EmbeddedCluster, pods: Pods) -> None:
-    """A killed node becomes NotReady; started again, it has its name and address, and its pods run again."""
+    """A killed node becomes NotReady; started again, it has its name and address, and its pods run again, with disks.
+
+    What was written and never synced is there: the kernel writes it out when a dead node's mount goes.
+    """
     node = cluster.node_names()[2]
-    pods.run("resident", SLEEP, node=node)
+    claim(pods, "own", "ReadWriteOnce", "64Mi")
+    pods.run("resident", SLEEP, node=node, claim="own")
+    assert pods.python("resident", WRITE.format("unsynced", 4)) == "written"
     cluster.kill_node(node)
     assert next(one.alive for one in cluster.status().nodes if one.name == node) is False
     until(lambda: ready(cluster, node) is False, "the dead node is NotReady", 60)
@@ -138,7 +180,8 @@ def test_a_killed_node_is_missed_and_comes_back_with_its_pods(cluster: EmbeddedC
         return status.phase == "Running" and state is not None and state.ready and state.restart_count > 0
 
     until(again, "its pod runs again")
-    assert pods.python("resident", "print(6 * 7)") == "42"
+    assert pods.python("resident", "import os; print(os.path.getsize('/data/unsynced'))") == str(4 << 20)
+    assert pods.python("resident", WRITE.format("more", 1)) == "written"
 
 
 def test_a_disconnected_node_is_missed_and_comes_back(cluster: EmbeddedCluster) -> None:
@@ -172,10 +215,13 @@ def test_two_clusters_side_by_side_and_nothing_left(
     record = read_record(folder)
     assert {one.ready for one in second.status().nodes} == {True}
     assert {one.address for one in second.status().nodes}.isdisjoint(one.address for one in cluster.status().nodes)
+    users = Pods(second.kubeconfig)
+    claim(users, "own", "ReadWriteOnce", "64Mi")
+    users.run("user", SLEEP, claim="own")
     made = {what for what, found in found_of(folder, record).items() if found}
     second.delete()
     # The control: what is looked for can be found, so finding nothing means something. Nothing is ever mounted here.
-    assert made == {"processes", "folder", "links", "routes", "tables", "cgroups", "borrowed"}
+    assert made == {"processes", "folder", "links", "routes", "tables", "disks", "cgroups", "borrowed"}
     assert not any(found_of(folder, record).values()), found_of(folder, record)
     assert not folder.exists()
     assert {one.ready for one in cluster.status().nodes} == {True}

@@ -35,8 +35,7 @@ HOUSE = Path(__file__).resolve().parents[2]
 EXPERIMENTS = HOUSE / "experiments"
 #: The other two of the mission are part of `assay validate`, which has its own test.
 QUICK = ["pod-crash"]
-#: A disk of its own, as `disk-full` needs, is what the embedded cluster has not.
-OTHERS = sorted({path.stem for path in EXPERIMENTS.glob("*.yaml")} - {*QUICK, "disk-full"})
+OTHERS = sorted({path.stem for path in EXPERIMENTS.glob("*.yaml")} - {*QUICK})
 WHOLE = ["inject-asked", "bites", "heal-asked", "healed"]
 ACTIONS = "assay.chaos.actions"
 

@@ -5,11 +5,12 @@ One of each kind is in every build; other roles, directions and ways are `endura
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from confluent_kafka import Producer
 from handmade import new_topic
 
 from assay.chaos import catalogue, target
-from assay.chaos.disk import Filled
+from assay.chaos.disk import Filled, capacity
 from assay.chaos.drain import MARK
 from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 WHOLE = ["inject-asked", "bites", "heal-asked", "healed"]
 DISK = "16Mi"
+KAFKA = "/var/lib/kafka"
 #: Builds a fault of the catalogue, injects it, says so, and waits to be killed.
 MAKER = """
 import os, sys, time
@@ -99,6 +101,7 @@ def of(name: str, *, endurance: bool = False, **arguments: catalogue.Plain) -> A
         of("dns-down"),
         of("dns-down", endurance=True, at="servers"),
         of("feed-down"),
+        of("disk-full", role="follower:0"),
         of("node-kill", role="follower:0"),
         of("node-drain", endurance=True, who="consumer", role="owner:0"),
         of("rolling-restart"),
@@ -253,65 +256,48 @@ def test_a_full_disk_gives_its_space_back_by_itself(disk: tuple[Platform, Target
 
 
 def test_a_volume_that_shares_its_disk_is_not_filled(platform: Platform, faults: LedgerWriter, tmp_path: Path) -> None:
-    """As the embedded cluster's own are: nothing is changed, and the sentence says why."""
-    fault = catalogue.build("disk-full", platform, on_this_machine, Admin(platform.bootstrap()))
-    refused = injected(fault, faults, "full")
+    """As the warehouse, which many nodes write: nothing is changed, and the sentence says why."""
+    consumer = target.find(platform, platform.pods("analytics")[0].metadata.name)
+    refused = injected(Filled(platform, on_this_machine, consumer, "/warehouse"), faults, "full")
     with pytest.raises(UsageError, match="it is a folder of a disk that others use too"), refused:
         pytest.fail("it was filled")
     assert [row["step"] for row in steps(tmp_path)] == ["inject-asked", "failed"]
 
 
-@pytest.fixture
-def broker_with_a_disk(deployed: EmbeddedCluster, platform: Platform, tmp_path: Path) -> Iterator[str]:
-    """A broker whose volume is a disk of its own for the time of a test: a file of 1 GiB with a file system in it."""
-    pod = "kafka-2"
-    node = target.find(platform, pod).node
-    claim = platform.core.read_namespaced_persistent_volume_claim(f"data-{pod}", platform.namespace)
-    folder = platform.core.read_persistent_volume(claim.spec.volume_name).spec.host_path.path
-    image, aside = tmp_path / "disk", tmp_path / "aside"
-    aside.mkdir()
-    with image.open("wb") as file:
-        file.truncate(1 << 30)
-    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
-
-    def on_node(script: str) -> None:
-        command = [*deployed.enter_node(node), "/bin/sh", "-ec", script, "sh", str(image), folder, str(aside)]
-        subprocess.run(command, check=True, cwd="/")
-
-    with away(platform, pod):
-        on_node('mount -o loop "$1" "$3"; cp -a "$2/." "$3"; umount "$3"; mount -o loop "$1" "$2"')
-    wait_until_whole(platform)
-    yield pod
-    with away(platform, pod):
-        on_node(
-            'umount "$2"; mount -o loop "$1" "$3"; rm -r "$2"/*; rm -r "$3/lost+found"; cp -a "$3/." "$2"; umount "$3"'
-        )
-
-
-@contextmanager
-def away(platform: Platform, pod: str) -> Iterator[None]:
-    """A broker that finds no node for as long as the block lasts."""
-    there = target.find(platform, pod)
-    platform.core.patch_node(there.node, {"spec": {"unschedulable": True}})
-    platform.core.delete_namespaced_pod(pod, platform.namespace)
-
-    def gone() -> bool:
-        found = [one for one in platform.pods("kafka") if one.metadata.name == pod]
-        return bool(found) and found[0].metadata.uid != there.uid and found[0].status.phase == "Pending"
-
+def test_a_full_disk_of_a_broker_fills_nothing_else(deployed: EmbeddedCluster, platform: Platform) -> None:
+    """Neither the machine's disk nor another broker's; nobody heals it, and it ends by itself."""
+    full, other = (target.find(platform, name) for name in ("kafka-0", "kafka-1"))
+    claimed, _ = capacity(platform, full, KAFKA)
+    before, beside = free(deployed.kubeconfig.parent), other_free(other)
+    fault = Filled(platform, on_this_machine, full, KAFKA)
+    fault.inject("full", 4)
     try:
-        wait_until(gone, 90, "the broker stays")
-        yield
+        assert fault.bites()
+        # Others write meanwhile, but nothing like all of a broker's disk.
+        assert before - free(deployed.kubeconfig.parent) < claimed / 4
+        assert beside - other_free(other) < claimed / 4
     finally:
-        platform.core.patch_node(there.node, {"spec": {"unschedulable": None}})
+        wait_until(fault.healed, 240, "it stays full")
+
+
+def free(folder: Path) -> int:
+    """The bytes that are free for anybody on a folder's file system."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def other_free(broker: Target) -> int:
+    """The same of a broker's volume."""
+    order = {"do": "volume", "pod": broker.uid, "container": broker.container_id, "path": KAFKA}
+    return int(on_this_machine(broker.node).ask(order)["free"])
 
 
 @pytest.mark.endurance
 def test_a_broker_without_space_falls_out_and_comes_back(
-    platform: Platform, broker_with_a_disk: str, faults: LedgerWriter, tmp_path: Path
+    platform: Platform, faults: LedgerWriter, tmp_path: Path
 ) -> None:
     """The other two go on; once there is space it is in sync again."""
-    broker = target.find(platform, broker_with_a_disk)
+    broker = target.find(platform, "kafka-2")
     bootstrap = platform.bootstrap()
     admin = Admin(bootstrap)
 
@@ -320,7 +306,7 @@ def test_a_broker_without_space_falls_out_and_comes_back(
             return bool(admin.under_replicated())
         return False
 
-    fault = Filled(platform, on_this_machine, broker, "/var/lib/kafka")
+    fault = Filled(platform, on_this_machine, broker, KAFKA)
     with new_topic(bootstrap, f"full-{secrets.token_hex(3)}", [0, 1, 0], {"min.insync.replicas": "2"}) as topic:
         with injected(fault, faults, "full", heal_seconds=240):
             wait_until(fallen_out, 90, "it does not mind")
