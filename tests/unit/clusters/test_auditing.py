@@ -88,6 +88,6 @@ def test_an_existing_cluster_gives_no_log(tmp_path: Path) -> None:
     config = tmp_path / "config"
     entry = {"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}
     context = {"name": "a", "context": {"cluster": "a", "user": "a"}}
-    document = {"clusters": [entry], "users": [{"name": "a", "user": {}}], "contexts": [context], "current-context": "a"}
-    config.write_text(yaml.safe_dump(document))
-    assert ExistingCluster((config,), None, tmp_path / "contexts").audit_log is None
+    users = [{"name": "a", "user": {}}]
+    config.write_text(yaml.safe_dump({"clusters": [entry], "users": users, "contexts": [context]}))
+    assert ExistingCluster((config,), "a", tmp_path / "contexts").audit_log is None
