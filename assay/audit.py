@@ -343,6 +343,18 @@ def record(log: Path | None, folder: Path, since: datetime) -> Audit:
     return found
 
 
+def read(folder: Path) -> Audit:
+    """Who touched what, by a run's folder.
+
+    Raises:
+        AssayError: The file is damaged, or not there.
+    """
+    try:
+        return Audit.model_validate_json((folder / FILE).read_bytes())
+    except (OSError, ValidationError):
+        raise AssayError(f"{folder / FILE} is no table of who touched what: the evidence is damaged.") from None
+
+
 _COLUMNS: Final = ("user", "impersonated", "source", "verb", "group", "resource", "namespace", "name", "decision")
 
 
