@@ -94,11 +94,11 @@ def allow_list(events: Iterable[Event], user: str, *, refused: bool = False) -> 
 def rules_for(rights: Iterable[Right]) -> tuple[Rule, ...]:
     """Rights as few rules, sorted: those that differ in one thing only are one rule (pure)."""
     atoms = {Rule(one.namespace, (one.group,), (one.resource,), (one.verb,), (one.name,)) for one in rights}
-    for field in ("verbs", "resource_names", "resources"):
-        together: dict[Rule, set[str]] = {}
+    for place in map(Rule._fields.index, ("verbs", "resource_names", "resources")):
+        together: dict[Any, set[str]] = {}
         for rule in atoms:
-            together.setdefault(rule._replace(**{field: ()}), set()).update(getattr(rule, field))
-        atoms = {rule._replace(**{field: tuple(sorted(values))}) for rule, values in together.items()}
+            together.setdefault((*rule[:place], (), *rule[place + 1 :]), set()).update(rule[place])
+        atoms = {Rule(*rest[:place], tuple(sorted(values)), *rest[place + 1 :]) for rest, values in together.items()}
     return tuple(sorted(rule._replace(resource_names=()) if rule.resource_names == ("",) else rule for rule in atoms))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -40,13 +41,13 @@ class Actor:
 
 def actors(touched: Iterable[Touch]) -> tuple[Actor, ...]:
     """The accounts, those first that changed most."""
-    sums: dict[tuple[str, str, str], dict[str, int]] = {}
+    sums: dict[tuple[str, str, str], Counter[str]] = {}
     for one in touched:
-        counts = sums.setdefault(
-            (one.user, one.impersonated, one.source), dict.fromkeys(("reads", "secrets", "changes", "refused"), 0)
-        )
-        counts[_sort(one)] += one.count
-    found = [Actor(*who, **counts) for who, counts in sums.items()]
+        sums.setdefault((one.user, one.impersonated, one.source), Counter())[_sort(one)] += one.count
+    found = [
+        Actor(*who, counts["reads"], counts["secrets"], counts["changes"], counts["refused"])
+        for who, counts in sums.items()
+    ]
     return tuple(sorted(found, key=lambda one: (-one.changes, -one.refused, one.user, one.impersonated, one.source)))
 
 
