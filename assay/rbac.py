@@ -98,7 +98,7 @@ def rules_for(rights: Iterable[Right]) -> tuple[Rule, ...]:
         together: dict[Any, set[str]] = {}
         for rule in atoms:
             together.setdefault((*rule[:place], (), *rule[place + 1 :]), set()).update(rule[place])
-        atoms = {Rule(*rest[:place], tuple(sorted(values)), *rest[place + 1 :]) for rest, values in together.items()}
+        atoms = {Rule._make((*rest[:place], tuple(sorted(one)), *rest[place + 1 :])) for rest, one in together.items()}
     return tuple(sorted(rule._replace(resource_names=()) if rule.resource_names == ("",) else rule for rule in atoms))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,31 @@ def test_rotated_files_are_read_first(tmp_path: Path) -> None:
     read = audit.read_log(tmp_path / "audit.log")
     assert [one.received for one in read.events] == times
     assert (read.begins, read.unreadable) == (times[0], 0)
+
+
+def test_nothing_is_missed_while_files_are_rotated(tmp_path: Path) -> None:
+    """A log that is written and rotated meanwhile is read up to some moment, without a hole and without repetition."""
+    log, ended = tmp_path / "audit.log", threading.Event()
+    log.touch()
+
+    def write() -> None:
+        for number in range(60):
+            with log.open("a") as stream:
+                stream.writelines(line(NOON + timedelta(seconds=10 * number + one)) for one in range(10))
+            log.rename(tmp_path / f"audit-2026-03-01T12-00-{number:02}.000.log")
+            log.touch()
+            ended.wait(0.005)
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reads = []
+    while not ended.is_set():
+        reads.append(audit.read_events(log))
+    writer.join()
+    for events in (*reads, whole := audit.read_events(log)):
+        assert [one.received for one in events] == [NOON + timedelta(seconds=number) for number in range(len(events))]
+    assert len(whole) == 600
 
 
 def test_only_a_time_is_read(tmp_path: Path) -> None:
