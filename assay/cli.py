@@ -279,7 +279,7 @@ def drain(target: Target, folder: Path) -> Verdict:
     with phases.phase("drain"), recording(platform, run, "drain"):
         stages.drain(platform, run, phases)
     with phases.phase("collect"):
-        stages.collect(platform, run, phases)
+        stages.collect(platform, run, phases, target.cluster().audit_log)
     stages.seal(run, phases, run.manifest.peak_memory_bytes)
     return Verdict.PASS if run.manifest.drained or not run.manifest.plan.group else Verdict.UNKNOWN
 

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from assay import ledger, manifest, sealed
+from assay import audit, ledger, manifest, sealed
 from assay.engine import Inline
 from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from assay.audit import Audit
     from assay.engine import Engine
     from assay.ledger import Ledger
     from assay.manifest import Manifest
@@ -32,12 +33,14 @@ class Evidence:
         ledgers: The ledgers that are what was recorded, by file name.
         problems: What is wrong with the evidence: file name and clause.
         files: How many files the manifest vouches for.
+        audit: Who touched what during the run; None: nothing was said of that, or it is not what was recorded.
     """
 
     manifest: Manifest | None
     ledgers: tuple[Ledger, ...]
     problems: tuple[tuple[str, str], ...]
     files: int = 0
+    audit: Audit | None = None
 
 
 def load(folder: Path, engine: Engine | None = None) -> Evidence:
@@ -64,7 +67,8 @@ def load(folder: Path, engine: Engine | None = None) -> Evidence:
     if not document.files:
         problems.append((manifest.MANIFEST, "has no hashes: the run ended before its evidence was sealed"))
     ledgers = _ledgers(folder, document, changed, problems)
-    return Evidence(document, tuple(ledgers), tuple(problems), len(document.files))
+    touched = _audit(folder, problems) if audit.FILE in document.files.keys() - changed else None
+    return Evidence(document, tuple(ledgers), tuple(problems), len(document.files), touched)
 
 
 def _ledgers(folder: Path, document: Manifest, changed: set[str], problems: list[tuple[str, str]]) -> list[Ledger]:
@@ -82,6 +86,15 @@ def _ledgers(folder: Path, document: Manifest, changed: set[str], problems: list
         except AssayError as error:
             problems.append((name, str(error)))
     return ledgers
+
+
+def _audit(folder: Path, problems: list[tuple[str, str]]) -> Audit | None:
+    """Who touched what; that it can't be understood is added to the problems."""
+    try:
+        return audit.read(folder)
+    except AssayError:
+        problems.append((audit.FILE, "is no table of who touched what"))
+        return None
 
 
 def _compare(folder: Path, entry: tuple[str, manifest.File]) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from assay.audit import Audit
     from assay.checks import Check
     from assay.checks.recovery import Recovery
     from assay.engine import Engine
@@ -55,6 +56,7 @@ class Judgement:
         timeline: How the load went over time (see `assay.checks.timeline`), for plots.
         recoveries: How the service came back from each fault.
         experiments: The judgements of the experiments that belong to the run, by name; what could be judged.
+        audit: Who touched what during the run, for the report; no verdict comes from it. None: nothing was said.
     """
 
     verdict: Verdict
@@ -64,6 +66,7 @@ class Judgement:
     timeline: Tally
     recoveries: tuple[Recovery, ...] = ()
     experiments: Mapping[str, Judgement] = field(default_factory=dict)
+    audit: Audit | None = None
 
     @property
     def sentence(self) -> str:
@@ -144,7 +147,8 @@ def consider(
     if Recovered.name in checks:
         with suppress(Exception):  # what it dies of, the check of it has said
             back = recoveries(history, totals[Recovered.name])
-    return Judgement(verdict, tuple(findings), loaded.manifest, history, totals[Timeline.name], back)
+    timeline = totals[Timeline.name]
+    return Judgement(verdict, tuple(findings), loaded.manifest, history, timeline, back, audit=loaded.audit)
 
 
 def _count(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from assay import etl, preflight, settings, sink
+from assay import audit, etl, preflight, settings, sink
 from assay.errors import AssayError
 from assay.kafka import dead_letters, lag, reader
 from assay.kafka.admin import Admin
@@ -239,11 +240,12 @@ def replicas(platform: Platform, admin: Admin) -> tuple[Replica, ...]:
     )
 
 
-def collect(platform: Platform, run: Run, phases: Phases) -> None:
+def collect(platform: Platform, run: Run, phases: Phases, audit_log: Path | None) -> None:
     """Read Kafka's log, the Iceberg sink and the dead letters back, side by side, each by its own reader.
 
     What comes of a topic that no group consumes is its log alone. Beside that the live settings are read: not while the
-    load runs, which would feel it.
+    load runs, which would feel it. Last is who touched what since the run began, by the cluster's audit log; None: it
+    gives none, which the evidence says.
     """
     expect_load(run)
     plan, folder = run.manifest.plan, run.folder
@@ -267,6 +269,8 @@ def collect(platform: Platform, run: Run, phases: Phases) -> None:
             one.result()
     own = (run.manifest.etl.run_id,) if run.manifest.etl else ()
     run.note(other_runs=tuple(sorted({*etl.runs(platform), *own})))
+    phases.tell("reading the audit log")
+    audit.record(audit_log, folder, datetime.fromisoformat(run.manifest.created_at))
 
 
 def seal(run: Run, phases: Phases, peak_memory_bytes: int | None) -> Path:

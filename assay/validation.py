@@ -66,7 +66,7 @@ def validate(
             recorded = run.begin(folder, plan, Objectives(), target.facts())
             platform, stopped = Platform(cluster.kubeconfig, cluster.context), ""
             try:
-                record(platform, recorded, phases)
+                record(platform, recorded, phases, cluster.audit_log)
             except AssayError as error:
                 stopped = str(error)
                 console.print(f"assay: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
@@ -104,8 +104,10 @@ def _broken(name: str, platform: Platform, recorded: Run, phases: Phases) -> Exp
         return Experiment(seal=part.seal, amiss=ended.reason)
 
 
-def record(platform: Platform, recorded: Run, phases: Phases) -> None:
+def record(platform: Platform, recorded: Run, phases: Phases, audit_log: Path | None) -> None:
     """Record everything about a platform that is up; a failed pre-flight ends it before any load.
+
+    The cluster's audit log is read as far as there is one.
 
     Raises:
         AssayError: A stage could not be done.
@@ -127,4 +129,4 @@ def record(platform: Platform, recorded: Run, phases: Phases) -> None:
         with phases.phase("drain"):
             stages.drain(platform, recorded, phases)
     with phases.phase("collect"):
-        stages.collect(platform, recorded, phases)
+        stages.collect(platform, recorded, phases, audit_log)

@@ -320,7 +320,8 @@ class Session:
                 stages.drain(self.platform, run, self.phases)
             load.end_recording()
             with noted(problems), self.phases.phase("collect"):
-                stages.collect(self.platform, run, self.phases)
+                audit_log = self._made_here.audit_log if self._made_here is not None else None
+                stages.collect(self.platform, run, self.phases, audit_log)
         self._injections.close()
 
     def _seal(self, problems: list[str]) -> None:

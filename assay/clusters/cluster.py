@@ -77,6 +77,10 @@ class Cluster(Protocol):
     def context(self) -> str:
         """The context's name in that file."""
 
+    @property
+    def audit_log(self) -> Path | None:
+        """The API server's audit log on this machine, for `assay.audit`; None: there is none, or it is out of reach."""
+
     def available(self) -> str | None:
         """Why this kind of cluster can't be had on this machine, in one sentence; None if it can."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assay.clusters import kubeconfig, tunables
+from assay.clusters import auditing, kubeconfig, tunables
 from assay.clusters.pki import Authority, signing_pair, write_private
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _api_server(state: State, addresses: Addresses) -> list[str]:
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
+        *auditing.flags(state),
         f"--default-not-ready-toleration-seconds={tunables.DEFAULT_TOLERATION_SECONDS}",
         f"--default-unreachable-toleration-seconds={tunables.DEFAULT_TOLERATION_SECONDS}",
     ]

@@ -87,6 +87,10 @@ class DockerCluster:
         own = f"pytest-{self._name}"
         return own if self._tool == "minikube" else f"{self._tool}-{own}"
 
+    @property
+    def audit_log(self) -> None:
+        """None: these tools' API servers write one only where they are configured to, inside of a container."""
+
     def available(self) -> str | None:
         """Which tool is missing, or that no Docker engine answers; None if all is there."""
         missing = [one for one in (self._tool, "kubectl") if shutil.which(one) is None]

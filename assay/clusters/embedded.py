@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from assay.clusters import (
     addresses,
+    auditing,
     borrowed,
     cgroups,
     control_plane,
@@ -118,6 +119,12 @@ class EmbeddedCluster:
         """The context's name in it."""
         return f"assay-{self._name}"
 
+    @property
+    def audit_log(self) -> Path | None:
+        """The API server's audit log; None before `create`, and of a cluster that an earlier release made."""
+        log = auditing.log(self._state)
+        return log if log.is_file() else None
+
     def available(self) -> str | None:
         """Why this machine can't have an embedded cluster; None if it can."""
         return machine.probe(self._root).refusal(with_tools=self._prepare_host is None)
@@ -183,6 +190,7 @@ class EmbeddedCluster:
         borrowed.borrow(state.folder, {**SYSCTLS, **forwarding}, list(OWN_FOLDERS.values()))
         state.journal.write(CgroupTree(record.cgroup_tree))
         authority = control_plane.make_identities(state, record.addresses, self.context)
+        auditing.write_policy(state)
         self._phase("addresses, keys and settings", begun)
         nodes = self._all_nodes(record)
         with ThreadPoolExecutor(len(nodes) + 1) as pool:

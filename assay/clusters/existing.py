@@ -58,6 +58,10 @@ class ExistingCluster:
         """The context's name."""
         return self._context
 
+    @property
+    def audit_log(self) -> None:
+        """Out of reach: whether there is one, and where, only the cluster's operator knows."""
+
     def available(self) -> str | None:
         """Why the cluster can't be used, in one sentence: its API server does not answer within 5 s, or refuses us."""
         try:

@@ -108,6 +108,7 @@ class State:
         self.kubeconfig = folder / "kubeconfig"
         self.logs = folder / "logs"
         self.pki = folder / "pki"
+        self.audit = folder / "audit"
         self.volumes = folder / "volumes"
         self.etcd = folder / "etcd"
         self.journal = Journal(folder / "journal.jsonl")

@@ -13,6 +13,7 @@ from assay.report.order import by_severity
 from assay.report.plots import plots
 from assay.report.templates import figure, templates
 from assay.report.terminal import LIMIT, SIGNS
+from assay.report.touched import actors, notable
 from assay.report.verdict_file import listing_name, write_text
 from assay.verdict import Verdict
 
@@ -56,6 +57,7 @@ def page(judgement: Judgement) -> str:
     environment = templates()
     environment.filters["code"] = _code
     environment.filters["span"] = span
+    environment.filters["clock"] = lambda time: f"{time:%H:%M:%S}"
     environment.filters["words"] = lambda name: name.replace("_", " ")
     manifest, history = judgement.manifest, judgement.history
     phases = dict(manifest.phases) if manifest else {}
@@ -73,6 +75,9 @@ def page(judgement: Judgement) -> str:
         phases=phases,
         phases_total=sum(phases.values()),
         etl=manifest.etl if manifest else None,
+        audit=judgement.audit,
+        actors=actors(judgement.audit.touched) if judgement.audit else (),
+        notable=notable(judgement.audit.touched) if judgement.audit else (),
         tables=_tables(judgement) if history else {},
         limit=LIMIT,
         release=__version__,

@@ -21,7 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 from kubernetes import client, config
 from leftovers import found_of, read_record
 
-from assay import sealed
+from assay import audit, sealed
 from assay.platform import Platform
 from assay.validation import EXPERIMENTS
 from assay.waiting import wait_until
@@ -88,6 +88,17 @@ def test_everything_is_accounted_for(validated: Path) -> None:
     kinds = {path.name.split(".")[0].split("-")[0] for path in validated.glob("*.parquet")}
     assert kinds >= {"attempts", "outcomes", "log", "sink", "lag", "leaders", "events", "deadletters", "etl"}
     assert (validated / "report.html").stat().st_size > 10_000
+
+
+def test_the_evidence_says_who_touched_what(validated: Path) -> None:
+    """Of the run and of each experiment: the ETL's Job of the administrator's is there, under the manifest's hashes."""
+    for folder in (validated, *(validated / "experiments" / name for name in EXPERIMENTS)):
+        assert {"audit.json", "audit.jsonl"} <= set(json.loads((folder / "manifest.json").read_text())["files"])
+        table = audit.read(folder)
+        assert (table.unavailable, table.gaps) == ("", ())
+        assert any(one.user == "assay-admin" and one.changes for one in table.touched)
+    rows = audit.read(validated).touched
+    assert [one.count for one in rows if (one.verb, one.resource, one.namespace) == ("create", "jobs", "production")]
 
 
 def test_a_pod_a_broker_and_the_network_were_broken(validated: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -14,11 +15,12 @@ import pytest
 from rich.console import Console
 from runs import Run, served, write_run
 
-from assay import report
+from assay import audit, report
 from assay.errors import UsageError
 from assay.judge import judge
 from assay.report.page import page
 from assay.report.templates import figure
+from assay.report.touched import actors, notable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,3 +214,90 @@ def test_a_fault_and_the_recovery_from_it_are_drawn(tmp_path: Path) -> None:
     assert "Recovery by phase" in text
     assert all(phase in text for phase in told["phases"])
     assert text.count(">broker</text>") >= 2  # the legends of the plots that shade it
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def touch(verb: str, resource: str, decision: str = "allow", **changes: str) -> audit.Touch:
+    """Three requests of the administrator, of which one failed."""
+    columns = {
+        "user": "assay-admin",
+        "impersonated": "",
+        "source": "10.201.0.1",
+        "group": "",
+        "namespace": "production",
+    }
+    asked = {"verb": verb, "resource": resource, "decision": decision, "name": ""}
+    return audit.Touch(**(columns | asked | changes), count=3, failed=1, first=NOON, last=NOON)
+
+
+TOUCHED = (
+    touch("list", "pods"),
+    touch("get", "secrets", name="keys"),
+    touch("get", "pods/exec", name="kafka-0"),
+    touch("delete", "pods", name="<b>kafka-0</b>"),
+    touch("list", "pods", user="etl", source="10.201.1.7"),
+    touch("list", "secrets", "forbid", user="etl", source="10.201.1.7"),
+)
+
+
+def with_audit(folder: Path, **said: object) -> str:
+    """The page of a clean run whose evidence says this of who touched what."""
+    folder.mkdir()
+    document = audit.Audit.model_validate({"since": NOON, "until": NOON, **said})
+    (folder / audit.FILE).write_text(document.model_dump_json())
+    written(Run().write(folder))
+    return (folder / "report.html").read_text()
+
+
+def test_who_touched_what_is_a_line_an_account() -> None:
+    """Whoever changed most first; an exec is a change, a look at a Secret is told apart, a refused one is neither."""
+    first, second = actors(TOUCHED)
+    assert (first.user, first.reads, first.secrets, first.changes, first.refused) == ("assay-admin", 3, 3, 6, 0)
+    assert (second.user, second.reads, second.secrets, second.changes, second.refused) == ("etl", 3, 0, 0, 3)
+    assert [(one.verb, one.resource) for one in notable(TOUCHED)] == [
+        ("list", "secrets"),
+        ("get", "secrets"),
+        ("get", "pods/exec"),
+        ("delete", "pods"),
+    ]
+
+
+def test_the_page_says_who_touched_what(tmp_path: Path) -> None:
+    """From the evidence, with what may be missing of it; names are text."""
+    text = with_audit(tmp_path / "run", begins=NOON, unreadable=2, touched=TOUCHED)
+    assert "18 requests from 12:00:00 to 12:00:00 UTC" in text
+    assert "2 of its lines can&#39;t be read" in text
+    assert "10.201.1.7" in text
+    assert "&lt;b&gt;kafka-0&lt;/b&gt;" in text
+    assert "<b>kafka-0" not in text
+
+
+def test_a_run_without_an_audit_log_says_so(tmp_path: Path) -> None:
+    """It is not known who touched what, which is no table without rows; evidence of earlier releases says nothing."""
+    text = with_audit(tmp_path / "run", unavailable="The cluster gives none.")
+    assert "Not known: The cluster gives none." in text
+    assert "requests from" not in text
+    written(Run().write(tmp_path / "earlier"))
+    assert "Who touched what" not in (tmp_path / "earlier" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("changed", ["{}", None])
+def test_a_changed_table_is_not_shown(tmp_path: Path, changed: str | None) -> None:
+    """Like any other file of evidence that was changed after the run, it is named; nothing is told from it."""
+    with_audit(tmp_path / "run", begins=NOON, touched=TOUCHED)
+    path = tmp_path / "run" / audit.FILE
+    path.write_text(path.read_text().replace("etl", "etc") if changed is None else changed)
+    written(tmp_path / "run")
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "audit.json" in text
+    assert "Who touched what" not in text
+    assert judge(tmp_path / "run").exit_code == 2
+
+
+def test_what_is_no_table_is_said(tmp_path: Path) -> None:
+    """Sealed like that, it can't be understood."""
+    (tmp_path / audit.FILE).write_text("{}")
+    written(Run().write(tmp_path))
+    assert "audit.json is no table of who touched what" in (tmp_path / "report.html").read_text()
