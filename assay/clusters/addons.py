@@ -108,6 +108,9 @@ def _dns(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) 
 
     Asked at any server, a share of all questions goes to a node that is dead, until it is marked so: resolvers keep to
     the server that they were sent to first, and give up. (Clouds do the same with NodeLocal DNSCache.)
+
+    The cluster's own names are not cached, as in kubeadm's configuration: the server has them in memory, and a pod that
+    was made anew would be sought at its old address, or not be found, for as long as the cache lasts.
     """
     forward = f"forward . {' '.join(name_servers[:3])}" if name_servers else ""
     corefile = f"""
@@ -120,10 +123,12 @@ def _dns(addresses: Addresses, prepared: Prepared, name_servers: Sequence[str]) 
     kubernetes cluster.local in-addr.arpa ip6.arpa {{
         pods insecure
         fallthrough in-addr.arpa ip6.arpa
-        ttl 30
     }}
     {forward}
-    cache 30
+    cache 30 {{
+        disable success cluster.local
+        disable denial cluster.local
+    }}
 }}
 """
     text = f"""

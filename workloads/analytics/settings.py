@@ -49,12 +49,12 @@ class AnalyticsSettings(BaseSettings):
     lateness_seconds: float = Field(default=1.0, ge=0.0)
     max_value_bytes: int = Field(default=65_536, ge=1)
     start_seconds: float = Field(default=60.0, gt=0.0)
-    sink_retry_seconds: float = Field(default=60.0, gt=0.0)
+    sink_retry_seconds: float = Field(default=30.0, gt=0.0)
     host: str = "0.0.0.0"  # noqa: S104  # a pod's only interface to its cluster
     port: int = Field(default=8081, ge=0, le=65535)
     progress_seconds: float = Field(default=30.0, gt=0.0)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    max_poll_interval_ms: int = Field(default=120_000, ge=6000)
+    max_poll_interval_ms: int = Field(default=45_000, ge=6000)
     timeouts: KafkaTimeouts = Field(default_factory=KafkaTimeouts)
 
     @model_validator(mode="after")

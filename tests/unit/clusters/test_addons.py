@@ -21,7 +21,7 @@ def classes(folder: Path, no_disks: str | None, *components: str) -> dict[str, A
     for one in components:
         (folder / one).touch()
     prepared = Prepared(bin=folder, store=folder, images=(), kubernetes="v1", pause="pause:1")
-    documents = addons.documents(Addresses(201), prepared, (), 3, no_disks)
+    documents = addons.documents(Addresses(201), prepared, (), no_disks)
     return {one["metadata"]["name"]: one for one in documents if one["kind"] == "StorageClass"}
 
 
