@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from assay.clusters.cluster import Cluster
     from assay.platform import Platform
+    from assay.posture.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,19 @@ class Target:
         platform = Platform(cluster.kubeconfig, cluster.context)
         platform.check()
         return platform
+
+    def scene(self) -> Scene:
+        """What `assay posture` looks at: the platform, and what of its cluster this machine can see besides its API.
+
+        Raises:
+            UsageError: There is no such cluster.
+            AssayError: Cluster or platform do not answer.
+        """
+        from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
+        from assay.posture.scene import Scene  # noqa: PLC0415  # see above
+
+        platform, cluster = self.platform(), self.cluster()
+        return Scene(platform, etcd=cluster.etcd if isinstance(cluster, EmbeddedCluster) else None)
 
     def facts(self) -> dict[str, str]:
         """What a manifest says of the cluster."""

@@ -117,6 +117,11 @@ class EmbeddedCluster:
         """The context's name in it."""
         return f"assay-{self._name}"
 
+    @property
+    def etcd(self) -> Path:
+        """The folder of etcd's own files."""
+        return self._state.etcd
+
     def available(self) -> str | None:
         """Why this machine can't have an embedded cluster; None if it can."""
         return machine.probe(self._root).refusal(with_tools=self._prepare_host is None)
