@@ -1,10 +1,10 @@
 """The network's truth table: every pair of the platform's pods by port, both ways, seen by connecting.
 
 Connections are opened from within each pod, so from its own network namespace, to every port that any pod listens on,
-to the API server, and to the address of clouds' metadata; and a name is resolved. What must be open is the intent, not
-what the policies say. A pod always reaches itself (docs of NetworkPolicy), whatever the policies: that it does is the control that
-somebody listens where others are refused; and that a pod reaches something else is the control that its own network
-works.
+to the API server, and to the address of clouds' metadata; and a name is resolved. What must be open is the intent, and
+not what the policies say. A pod always reaches itself, whatever the policies (Kubernetes' documentation of
+NetworkPolicy): that it does is the control that somebody listens where others are refused. That a pod reaches something
+else is the control that its own network works.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def held(probe: Probe, looked_at: int, what: str, broken: Sequence[str], unseen:
     Args:
         probe: The probe.
         looked_at: How many things were seen.
-        what: What they are, in the plural.
+        what: What they are and how, in the plural, to be said with their number.
         broken: Those that are not as they must be, and how.
         unseen: Those that could not be seen, and why.
     """
@@ -174,7 +174,7 @@ def held(probe: Probe, looked_at: int, what: str, broken: Sequence[str], unseen:
         return Finding(probe, Result.BROKEN, listed(broken), offenders=tuple(broken), remedy=probe.remedy)
     if unseen or not looked_at:
         return Finding(
-            probe, Result.UNVERIFIABLE, listed(unseen) or f"there are no {what} to look at", offenders=tuple(unseen)
+            probe, Result.UNVERIFIABLE, listed(unseen) or "there is nothing to look at", offenders=tuple(unseen)
         )
     return Finding(probe, Result.KEPT, f"{looked_at} {what}")
 
