@@ -158,7 +158,6 @@ def judge(table: Table, answers: Mapping[str, Mapping[str, Answer] | str]) -> It
     wanted = [cell for cell in cells if cell.open]
     shut = [f"{cell}: {_said(given, cell)}" for cell in wanted if _answer(given, cell) != "open"]
     yield held(OPEN, len(wanted), "ways are open", shut, untried)
-    yield _shut(table, given, untried)
     named = {source: found.get(table.name, "no such name") for source, found in given.items()}
     lost = [
         f"{source} can't resolve {table.name.partition(':')[0]}"
@@ -167,6 +166,7 @@ def judge(table: Table, answers: Mapping[str, Mapping[str, Answer] | str]) -> It
     ]
     yield held(NAMES, len(named), "pods resolve names", lost, untried)
     working = {source: _working(given, cells, source, named[source]) for source in given}
+    yield _shut(table, given, untried, working)
     for probe, targets in ((API_SERVER, table.api), (CLOUD, (METADATA,))):
         attempts = {
             f"{source} → {target}": _attempt(found.get(target)) for source, found in given.items() for target in targets
@@ -177,8 +177,13 @@ def judge(table: Table, answers: Mapping[str, Mapping[str, Answer] | str]) -> It
         yield denied_all(probe, attempts, controls, "the same pod reaches what it may")
 
 
-def _shut(table: Table, given: Mapping[str, Mapping[str, Answer]], untried: Sequence[str]) -> Finding:
-    """Every way that is meant to be shut, each with the control that somebody listens at its target."""
+def _shut(
+    table: Table,
+    given: Mapping[str, Mapping[str, Answer]],
+    untried: Sequence[str],
+    working: Mapping[str, Attempt],
+) -> Finding:
+    """Every way that is meant to be shut; its target must be seen to listen, and its source to get anywhere at all."""
     cells = [cell for cell in table.cells() if cell.source in given and not cell.open]
     owners = {
         f"{one.address}:{port}": one.name for one in table.endpoints for port in intent.LISTENS.get(one.component, ())
@@ -189,11 +194,11 @@ def _shut(table: Table, given: Mapping[str, Mapping[str, Answer]], untried: Sequ
         own = given.get(owners[cell.target], {}).get(cell.target)
         listens = own == "open" or any(found.get(cell.target) == "open" for found in given.values())
         said = f"nobody is seen to listen there, not even by {owners[cell.target]} itself"
-        controls[str(cell)] = Attempt(Result.ALLOWED) if listens else Attempt(Result.UNVERIFIABLE, said)
+        controls[str(cell)] = working[cell.source] if listens else Attempt(Result.UNVERIFIABLE, said)
     nothing_refused = bool(cells) and all(attempt.result is Result.ALLOWED for attempt in attempts.values())
     attempts |= {sentence: Attempt(Result.UNVERIFIABLE) for sentence in untried}
     controls |= {sentence: Attempt(Result.ALLOWED) for sentence in untried}
-    control = "each target answers its own pod or another one"
+    control = "each target answers its own pod or another one, and each source reaches what it may"
     return denied_all(SHUT, attempts, controls, control, _NO_ENGINE if nothing_refused else "")
 
 

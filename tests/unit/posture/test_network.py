@@ -147,10 +147,13 @@ def test_a_cluster_without_a_policy_engine_is_told_what_to_do(answers: Answers) 
 
 
 def test_names_that_do_not_resolve(answers: Answers) -> None:
-    """A pod that is cut off from the DNS is red there alone: the other ways are tried by address."""
+    """A pod that is cut off from the DNS is red there; one that may reach nothing else has no control left."""
     put(answers, "feed-a", NAME, "no such name")
-    assert verdicts(answers) == {"dns": "fail", "api-server": "unknown", "metadata": "unknown"}
+    assert verdicts(answers) == {"dns": "fail", "shut": "unknown", "api-server": "unknown", "metadata": "unknown"}
     assert findings(answers)["dns"].offenders == ("feed-a can't resolve kafka.production.svc",)
+    put(answers, "feed-a", NAME, "timeout")
+    put(answers, "etl", NAME, "no such name")
+    assert verdicts(answers) == {"dns": "fail"}
 
 
 @pytest.mark.parametrize(("target", "name"), [(API, "api-server"), (METADATA, "metadata")])

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
 
+from assay.cli import cli
+from assay.errors import UsageError
 from assay.posture.probe import Finding, Probe, Result, unverifiable
 from assay.posture.report import remedies, show, text
 from assay.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROBE = Probe("family/one", "do [it]", ("a standard", "another one"), "Forbid it.")
 OTHER = Probe("family/two", "do more", ("a standard",), "Forbid it.")
@@ -53,3 +60,9 @@ def test_machines_get_all_of_it() -> None:
     assert found["verdict"] == "fail"
     assert [one["result"] for one in found["findings"]] == ["refused", "allowed"]
     assert found["findings"][0]["authorities"] == ["a standard", "another one"]
+
+
+def test_a_file_that_can_not_be_written_is_said_before_anything_is_tried(tmp_path: Path) -> None:
+    """In one sentence, as wrong usage."""
+    with pytest.raises(UsageError, match="make it first"):
+        cli.main(["posture", "--json", str(tmp_path / "nowhere" / "posture.json")], standalone_mode=False)

@@ -70,7 +70,8 @@ class Accepting(Refusing):
         if name == "subjectaccessreviews":
             return 201, body | {"status": {"allowed": True}}
         body = self.filled(body, name)
-        self.objects[f"{path}/{body['metadata'].get('name')}"] = body
+        if "dryRun=All" not in self.path:
+            self.objects[f"{path}/{body['metadata']['name']}"] = body
         return 201, body
 
     def filled(self, body: dict[str, Any], kind: str) -> dict[str, Any]:
