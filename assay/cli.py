@@ -203,6 +203,29 @@ def preflight(target: Target) -> Verdict:
 
 @cli.command()
 @target_options
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the findings into this file.")
+def posture(target: Target, json_file: Path | None) -> Verdict:
+    """Try what must be refused, beside what must be allowed, and look at what is there; nothing lasting is made.
+
+    Each probe says what was tried, what happened, and which standard asks for it.
+    """
+    from assay.posture import report as told  # noqa: PLC0415  # see above
+    from assay.posture.survey import survey  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise UsageError(f"--json {json_file}: there is no folder {json_file.absolute().parent}; make it first.")
+    scene = target.scene()
+    phases = Phases(PROGRESS)
+    with phases.phase("posture"):
+        findings = survey(scene, phases.tell)
+    if json_file is not None:
+        json_file.write_text(told.text(findings))
+    return told.show(findings, OUT)
+
+
+@cli.command()
+@target_options
 @click.option("--folder", type=click.Path(path_type=Path), help="The run's folder. [default: runs/<run id>]")
 def etl(target: Target, folder: Path | None) -> Verdict:
     """Run the ETL once, now, and say where every row went."""

@@ -39,8 +39,12 @@ class ExecResult:
     exit_code: int
 
 
-def execute(platform: Platform, pod: str, command: Sequence[str], timeout: float = 30.0) -> ExecResult:
-    """Run a command (program and arguments, no shell) in a pod's first container, for at most `timeout` seconds.
+def execute(
+    platform: Platform, pod: str, command: Sequence[str], timeout: float = 30.0, container: str | None = None
+) -> ExecResult:
+    """Run a command (program and arguments, no shell) in a pod's container, for at most `timeout` seconds.
+
+    The container is the first one if none is named.
 
     Raises:
         AssayError: It can't be started, or is not done in time.
@@ -51,6 +55,7 @@ def execute(platform: Platform, pod: str, command: Sequence[str], timeout: float
             pod,
             platform.namespace,
             command=list(command),
+            **({} if container is None else {"container": container}),
             stdin=False,
             stdout=True,
             stderr=True,

@@ -28,6 +28,11 @@ Result = Literal["pass", "fail", "unknown"]
 
 #: Seconds one connection attempt may take; a dropped packet looks like this much silence.
 CONNECT_SECONDS: Final = 3
+#: Seconds all attempts from one pod may take together: they run at the same time, but a resolver that is cut off gives
+#: up late.
+_PROBE_SECONDS: Final = 60.0
+#: Components whose image has a shell, and no Python.
+WITHOUT_PYTHON: Final = frozenset({"kafka", "catalog"})
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
 _BASH_PROBE: Final = f"""
 probe() {{
   host=${{1%:*}} port=${{1##*:}}
-  getent hosts "$host" >/dev/null || {{ echo "\\"$1\\": \\"no such name\\""; return; }}
+  getent ahosts "$host" >/dev/null || {{ echo "\\"$1\\": \\"no such name\\""; return; }}
   timeout {CONNECT_SECONDS} bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null
   case $? in 0) answer=open;; 124) answer=timeout;; *) answer=refused;; esac
   echo "\\"$1\\": \\"$answer\\""
@@ -162,17 +167,34 @@ def _probe(platform: Platform, source: str, targets: Sequence[str]) -> Mapping[s
         running = [pod for pod in platform.pods(source) if pod.status.phase == "Running"]
         if not running:
             raise AssayError(f"no pod of {source} runs")
-        program = ["bash", "-c", _BASH_PROBE, "probe"] if source == "kafka" else ["python3", "-c", _PYTHON_PROBE]
-        result = pods.execute(platform, running[0].metadata.name, [*program, *targets])
-        text = result.stdout
-        if result.exit_code:
-            raise AssayError(
-                f"the probe in {running[0].metadata.name} ended with {result.exit_code}: {result.stderr.strip()}"
-            )
+        return ask(platform, running[0].metadata.name, targets, python=source not in WITHOUT_PYTHON)
+    return _parse(text, f"a pod of {source}")
+
+
+def ask(platform: Platform, pod: str, targets: Sequence[str], *, python: bool) -> Mapping[str, Answer]:
+    """Try to connect to each target (`host:port`, TCP) from within a running pod.
+
+    Args:
+        platform: Where.
+        pod: The pod's name.
+        targets: What to connect to; a host may be a name or an address.
+        python: Whether its image has `python3`; else it must have `bash`, `getent` and `timeout`.
+
+    Raises:
+        AssayError: The probe can't be run, or failed.
+    """
+    program = ["python3", "-c", _PYTHON_PROBE] if python else ["bash", "-c", _BASH_PROBE, "probe"]
+    result = pods.execute(platform, pod, [*program, *targets], _PROBE_SECONDS)
+    if result.exit_code:
+        raise AssayError(f"the probe in {pod} ended with {result.exit_code}: {result.stderr.strip()}")
+    return _parse(result.stdout, pod)
+
+
+def _parse(text: str, where: str) -> Mapping[str, Answer]:
     try:
         answers: dict[str, Answer] = json.loads(text)
     except ValueError:
-        raise AssayError(f"the probe in a pod of {source} printed no answer: {text[:200]!r}") from None
+        raise AssayError(f"the probe in {where} printed no answer: {text[:200]!r}") from None
     return answers
 
 

@@ -34,7 +34,8 @@ TABLE: Final = "commodity.prices"
 PASSWORD_FILE: Final = "/run/secrets/production/iceberg-catalog-password"  # noqa: S105  # a path
 #: The most rows of one record batch of the ledger.
 BATCH_ROWS: Final = 65_536
-_READER_LABELS: Final = {
+#: What the pods that read the sink are labelled with.
+READER_LABELS: Final = {
     "app.kubernetes.io/name": "sink-reader",
     "app.kubernetes.io/component": "sink-reader",
 }
@@ -62,7 +63,7 @@ def record(platform: Platform, ranges: Mapping[int, tuple[int, int]], path: Path
     ]
     template = platform.template("Deployment", ANALYTICS)
     wait = ["python3", "-c", f"import time; time.sleep({pods.LIFETIME_SECONDS})"]
-    with pods.temporary_pod(platform, template, wait, _READER_LABELS) as pod:
+    with pods.temporary_pod(platform, template, wait, READER_LABELS) as pod:
         result = pods.execute(platform, pod, ["python3", "-c", program, *arguments], timeout)
     if result.exit_code:
         last = (result.stderr.strip() or "it said nothing").splitlines()[-1]

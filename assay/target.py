@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assay.errors import UsageError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from assay.clusters.cluster import Cluster
     from assay.platform import Platform
+    from assay.posture.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,25 @@ class Target:
         platform = Platform(cluster.kubeconfig, cluster.context)
         platform.check()
         return platform
+
+    def scene(self) -> Scene:
+        """What `assay posture` looks at: the platform, and what of its cluster this machine can see besides its API.
+
+        Raises:
+            UsageError: There is no such cluster.
+            AssayError: Cluster or platform do not answer.
+        """
+        from assay.audit import read_events  # noqa: PLC0415  # see above
+        from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
+        from assay.posture.scene import Scene  # noqa: PLC0415  # see above
+
+        platform, cluster = self.platform(), self.cluster()
+        log = cluster.audit_log
+        return Scene(
+            platform,
+            etcd=cluster.etcd if isinstance(cluster, EmbeddedCluster) else None,
+            audit=None if log is None else partial(read_events, log),
+        )
 
     def facts(self) -> dict[str, str]:
         """What a manifest says of the cluster."""

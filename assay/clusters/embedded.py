@@ -125,6 +125,11 @@ class EmbeddedCluster:
         log = auditing.log(self._state)
         return log if log.is_file() else None
 
+    @property
+    def etcd(self) -> Path:
+        """The folder of etcd's own files."""
+        return self._state.etcd
+
     def available(self) -> str | None:
         """Why this machine can't have an embedded cluster; None if it can."""
         return machine.probe(self._root).refusal(with_tools=self._prepare_host is None)

@@ -175,6 +175,21 @@ def test_a_fault_knows_nothing_of_the_extension(upper: str) -> None:
     assert offenders("assay.chaos", upper, excepted=EXTENSION) == []
 
 
+@pytest.mark.parametrize(
+    "upper", ["checks", "judge", "report", "stages", "run", "load", "kafka", "chaos", "clusters", "deploy", "cli"]
+)
+def test_posture_knows_nothing_of_runs(upper: str) -> None:
+    """It looks at a platform, whoever made its cluster, and needs no load."""
+    assert offenders("assay.posture", f"assay.{upper}") == []
+
+
+@pytest.mark.parametrize("name", ["probe", "authorities", "intent", "report"])
+def test_what_a_probe_shows_is_pure(name: str) -> None:
+    """Expected against seen, without a cluster."""
+    for edge in ("kubernetes", "urllib3", "time", "assay.platform", "assay.pods", "assay.preflight"):
+        assert offenders(f"assay.posture.{name}", edge) == []
+
+
 @pytest.mark.parametrize("upper", ["builders", "catalogue"])
 def test_a_fault_does_not_know_how_it_is_named(upper: str) -> None:
     """`faults, isolation, crash, … ← builders ← catalogue`; whoever injects needs no name either."""

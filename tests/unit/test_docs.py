@@ -11,6 +11,7 @@ from assay.chaos.roles import BROKERS, CONSUMERS
 from assay.checks import CHECKS, rule
 from assay.cli import cli
 from assay.manifest import RECOVERY_SECONDS
+from assay.posture.survey import FAMILIES
 from assay.recovery.floors import Fault, floors_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,16 @@ def test_every_role_stands_in_the_documents() -> None:
     """Of brokers and of consumers."""
     text = (ROOT / "docs" / "faults.md").read_text()
     assert [role for role in (*BROKERS, *CONSUMERS) if f"`{role}`" not in text] == []
+
+
+def test_every_probe_stands_in_the_documents() -> None:
+    """docs/posture.md has each probe once, with what it tries and who asks for it, and no other."""
+    text = (ROOT / "docs" / "posture.md").read_text().partition("## Probes")[2]
+    assert [line for line in text.splitlines() if line.startswith("| ")][2:] == [
+        f"| {probe.name} | {probe.tried} | {'; '.join(probe.authorities)} |"
+        for family in FAMILIES.values()
+        for probe in family.PROBES
+    ]
 
 
 def test_every_command_stands_in_the_readme() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kubernetes_validate
 import pytest
+import rendered
 import yaml
 
 if TYPE_CHECKING:
@@ -31,22 +30,7 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     """Every document, rendered with the sample inventory by playbooks/render.yml."""
-    folder = tmp_path_factory.mktemp("rendered")
-    ran = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            "playbooks/render.yml",
-            "-e",
-            f"platform_render_to={folder}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    files = sorted(folder.glob("*.yaml"))
-    return [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+    return rendered.documents(tmp_path_factory.mktemp("rendered"))
 
 
 def name(document: Document) -> str:

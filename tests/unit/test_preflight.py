@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
 from types import SimpleNamespace
 from typing import Any
 
-from assay.preflight import Path, check_resources, judge_paths, paths
+import pytest
+
+from assay.preflight import _BASH_PROBE, _PYTHON_PROBE, Path, check_resources, judge_paths, paths
 
 ETL_KAFKA = Path("etl", "kafka-0.kafka.production.svc", 9092, open=True)
 ETL_CATALOG = Path("etl", "iceberg-catalog.production.svc", 5432, open=False)
@@ -70,3 +75,19 @@ def test_a_container_without_limits_is_named() -> None:
 def test_no_pods_is_unknown() -> None:
     """A platform without pods has shown nothing about its resources."""
     assert check_resources([]).verdict == "unknown"
+
+
+@pytest.mark.parametrize("program", [["bash", "-c", _BASH_PROBE, "probe"], ["python3", "-c", _PYTHON_PROBE]])
+def test_both_programs_know_names_and_addresses(program: list[str]) -> None:
+    """An address needs no name server; one that listens is open, another refused, and a name may not be."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # a port that nobody else gets, and that nobody listens on
+        ports = listener.getsockname()[1], silent.getsockname()[1]
+        expected = {
+            f"127.0.0.1:{ports[0]}": "open",
+            f"localhost:{ports[0]}": "open",
+            f"127.0.0.1:{ports[1]}": "refused",
+            "no-such-name.invalid:80": "no such name",
+        }
+        ran = subprocess.run([*program, *expected], capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(ran.stdout) == expected
