@@ -43,9 +43,12 @@ _ASKS_ONLY: Final[Mapping[str, str | int]] = {
 }
 #: The group in whose name it asks where a topic begins and ends.
 _OFFSETS_ONLY: Final = "assay-offsets"
-#: Kafka's answers while a leader changes.
+#: Kafka's answers while a leader changes; a broker that has just started may not know any topic yet.
 _MOVED: Final = frozenset(
     {
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # librdkafka's local error codes carry a leading underscore
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  # as above
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.FENCED_LEADER_EPOCH,
