@@ -102,5 +102,7 @@ def test_secrets_that_may_not_be_read_are_a_sentence(tmp_path: Path, monkeypatch
         raise client.ApiException(status=403, reason="Forbidden")
 
     monkeypatch.setattr(platform, "list_namespaced_secret", refuse)
-    with pytest.raises(AssayError, match=r"403 Forbidden\): have the files given to you, and name them by ASSAY_KAFKA_CA"):
+    with pytest.raises(
+        AssayError, match=r"403 Forbidden\): have the files given to you, and name them by ASSAY_KAFKA_CA"
+    ):
         credentials.provide(platform, {})

@@ -76,7 +76,7 @@ def test_a_part_of_an_identity_is_refused(named: dict[str, str], missing: str) -
 
 def test_a_file_that_is_not_there_is_refused(named: dict[str, str]) -> None:
     """By name, before a client is made: librdkafka would name none."""
-    with pytest.raises(UsageError, match="ASSAY_KAFKA_KEY names /nowhere/tls.key, which is no file"):
+    with pytest.raises(UsageError, match=r"ASSAY_KAFKA_KEY names /nowhere/tls\.key, which is no file"):
         identity.read({**named, identity.KEY: "/nowhere/tls.key"})
 
 
