@@ -190,13 +190,16 @@ def rotate(target: Target, extras: tuple[str, ...]) -> Verdict:
 @target_options
 def teardown(target: Target) -> Verdict:
     """Remove the platform, and only what is ours, from a cluster that stays."""
+    from assay import credentials  # noqa: PLC0415  # see above
     from assay.deploy import teardown as remove  # noqa: PLC0415  # see above
+    from assay.platform import NAMESPACE  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
 
     phases = Phases(PROGRESS)
     with phases.phase("teardown"):
         cluster = target.cluster(phases.tell)
         remove(cluster.kubeconfig, cluster.context, on_event=phases.tell)
+        credentials.forget(cluster.kubeconfig, NAMESPACE)
     return Verdict.PASS
 
 

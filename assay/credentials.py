@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,9 +47,14 @@ def wanted(platform: Platform) -> bool:
     return (namespace.metadata.annotations or {}).get(ANNOTATION) == MTLS
 
 
-def folder(platform: Platform) -> Path:
-    """Where the files of a platform are: beside the kubeconfig it is reached by, and removed with that."""
-    return platform.kubeconfig.with_name(f"{platform.kubeconfig.name}.{platform.namespace}.kafka")
+def folder(kubeconfig: Path, namespace: str) -> Path:
+    """Where the files of a platform are: beside the kubeconfig it is reached by."""
+    return kubeconfig.with_name(f"{kubeconfig.name}.{namespace}.kafka")
+
+
+def forget(kubeconfig: Path, namespace: str) -> None:
+    """Remove the files of a platform that is gone, if there are any."""
+    shutil.rmtree(folder(kubeconfig, namespace), ignore_errors=True)
 
 
 def fetch(platform: Platform, principal: str) -> Identity:
@@ -69,7 +75,7 @@ def fetch(platform: Platform, principal: str) -> Identity:
         raise AssayError(
             f"There is no certificate for Kafka's {principal} in {platform.namespace}: provision with `assay deploy`."
         )
-    place = folder(platform) / principal
+    place = folder(platform.kubeconfig, platform.namespace) / principal
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _FILES:
         _write(place / name, base64.b64decode(found[0].data[name]))
@@ -84,7 +90,8 @@ def provide(platform: Platform, environment: MutableMapping[str, str] = os.envir
     """
     names = (AUTHORITIES, CERTIFICATE, KEY, PRODUCER_CERTIFICATE, PRODUCER_KEY)
     named = {name: environment[name] for name in names if environment.get(name)}
-    if any(folder(platform) not in Path(text).parents for text in named.values()):
+    ours = folder(platform.kubeconfig, platform.namespace)
+    if any(ours not in Path(text).parents for text in named.values()):
         return named
     if not wanted(platform):
         return {}

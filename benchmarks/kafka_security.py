@@ -2,10 +2,10 @@
 
     python benchmarks/kafka_security.py KUBECONFIG CONTEXT [--messages 200000] [--rounds 5] [-e NAME=VALUE]
 
-Deploys two platforms side by side into a cluster that has none, one in plain text and one with certificates, and removes
-both at the end. Each round sends the same messages, unpaced and with the full ledger on, to one and then to the other,
-the order changing from round to round: what a busy machine takes from one, it takes from both. Each goes to a topic that
-nobody consumes. `-e` sets a variable of the playbooks for the platform with certificates alone.
+Deploys two platforms side by side into a cluster that has none, one in plain text and one with certificates, and
+removes both at the end. Each round sends the same messages, unpaced and with the full ledger on, to one and then to the
+other, the order changing from round to round: what a busy machine takes from one, it takes from both. They go to a
+topic that nobody consumes. `-e` sets a variable of the playbooks for the platform with certificates alone.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay import credentials
 from assay.deploy import deploy, teardown
-from assay.kafka.identity import Identity
 from assay.kafka.producer import VerifiableProducer
 from assay.platform import PARTITIONS, REJECTS, Platform
 from assay.prices import PriceMessages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from assay.kafka.identity import Identity
 
 #: The two platforms: the variables in which they differ, by namespace.
 PLATFORMS: Final[Mapping[str, dict[str, Any]]] = {
@@ -103,6 +104,7 @@ def main() -> None:
     finally:
         for name in PLATFORMS:
             teardown(asked.kubeconfig, asked.context, {"platform_namespace": name, "platform_instance": name})
+            credentials.forget(asked.kubeconfig, name)
     ratios = sorted(with_it / without for with_it, without in zip(guarded, plain, strict=True))
     sys.stdout.write(
         f"plain text {statistics.median(plain):,.0f}/s, certificates {statistics.median(guarded):,.0f}/s: "

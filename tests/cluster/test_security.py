@@ -23,7 +23,7 @@ from assay.kafka import identity, quorum
 from assay.kafka.admin import Admin
 from assay.kafka.identity import Identity
 from assay.manifest import Objectives, Plan
-from assay.platform import DEAD_LETTERS, GROUP, PARTITIONS, REJECTS, TOPIC, Platform
+from assay.platform import DEAD_LETTERS, GROUP, NAMESPACE, PARTITIONS, REJECTS, TOPIC, Platform
 from assay.progress import Phases
 from assay.report import judged
 from assay.validation import record
@@ -65,6 +65,7 @@ def secured(cluster: EmbeddedCluster) -> Iterator[Platform]:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         teardown(cluster.kubeconfig, cluster.context)
+        credentials.forget(cluster.kubeconfig, NAMESPACE)
 
 
 def client(platform: Platform, who: Identity | None, **more: Any) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def test_a_whole_run_passes(cluster: EmbeddedCluster, secured: Platform, tmp_pat
     recorded.seal()
     judgement, _ = judged(folder)
     assert judgement.verdict is Verdict.PASS, judgement.sentence
-    private = [path.read_bytes() for path in credentials.folder(secured).rglob("tls.key")]
+    private = [path.read_bytes() for path in credentials.folder(secured.kubeconfig, secured.namespace).rglob("tls.key")]
     kept = [path for path in folder.rglob("*") if path.is_file()]
     assert private
     assert [path for path in kept for key in private if key in path.read_bytes()] == []

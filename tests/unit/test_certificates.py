@@ -120,7 +120,7 @@ def test_near_their_end_certificates_are_made_anew(steps: dict[str, Secrets]) ->
 
 
 def test_at_every_step_all_believe_each_other(steps: dict[str, Secrets]) -> None:
-    """Whoever has gone a step and whoever has not yet: each shows a certificate of an authority that the other trusts."""
+    """Whoever has gone a step and whoever has not yet: each shows a certificate that the other trusts."""
     for before, after in pairwise(("first", "trust", "issue", "drop")):
         for one, other in ((before, after), (after, before)):
             for name in LEAVES:

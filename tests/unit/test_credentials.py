@@ -77,6 +77,9 @@ def test_certificates_are_written_for_their_owner_alone_and_named(tmp_path: Path
     credentials.provide(platform, environment)
     assert (folder / "admin" / "tls.crt").read_text() == "new tls.crt"
     assert len([path for path in folder.rglob("*") if path.is_file()]) == len(files)
+    credentials.forget(platform.kubeconfig, "production")
+    assert not folder.exists()
+    credentials.forget(platform.kubeconfig, "production")
 
 
 def test_files_of_ones_own_are_left_alone(tmp_path: Path) -> None:
