@@ -20,7 +20,9 @@ from assay.target import Target
 from assay.verdict import EXIT_CRASH, EXIT_USAGE, Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from assay.clusters.cluster import Cluster
 
 OUT = Console()
 PROGRESS = Console(stderr=True)
@@ -157,6 +159,30 @@ def deploy(target: Target, extras: tuple[str, ...]) -> Verdict:
         cluster = target.cluster(phases.tell)
         result = provision(cluster.kubeconfig, cluster.context, _variables(extras), phases.tell)
     OUT.print(f"{result.changed} tasks changed something.", highlight=False)
+    _tell_certificates(cluster, _variables(extras))
+    return Verdict.PASS
+
+
+@cli.command()
+@target_options
+@click.option(
+    "-e", "--extra", "extras", multiple=True, metavar="NAME=VALUE", help="As of `deploy`, and as given there."
+)
+def rotate(target: Target, extras: tuple[str, ...]) -> Verdict:
+    """Give a platform made with platform_kafka_security=mtls new certificates, under load and without a lost message.
+
+    The last step shuts out whoever still shows an old certificate: -e platform_certificates_drop=false leaves that to
+    the next time.
+    """
+    from assay.deploy import rotate as renew  # noqa: PLC0415  # see above
+    from assay.progress import Phases  # noqa: PLC0415  # see above
+
+    phases = Phases(PROGRESS)
+    variables = {"platform_kafka_security": "mtls", **_variables(extras)}
+    with phases.phase("rotate"):
+        cluster = target.cluster(phases.tell)
+        renew(cluster.kubeconfig, cluster.context, variables, phases.tell)
+    _tell_certificates(cluster, variables)
     return Verdict.PASS
 
 
@@ -164,13 +190,16 @@ def deploy(target: Target, extras: tuple[str, ...]) -> Verdict:
 @target_options
 def teardown(target: Target) -> Verdict:
     """Remove the platform, and only what is ours, from a cluster that stays."""
+    from assay import credentials  # noqa: PLC0415  # see above
     from assay.deploy import teardown as remove  # noqa: PLC0415  # see above
+    from assay.platform import NAMESPACE  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
 
     phases = Phases(PROGRESS)
     with phases.phase("teardown"):
         cluster = target.cluster(phases.tell)
         remove(cluster.kubeconfig, cluster.context, on_event=phases.tell)
+        credentials.forget(cluster.kubeconfig, NAMESPACE)
     return Verdict.PASS
 
 
@@ -434,6 +463,16 @@ def _plan(messages: int, rate: float, seed: int, **changes: Any) -> Plan:
 
     usual = {"topic": TOPIC, "group": GROUP, "partitions": PARTITIONS}
     return Plan(**{"messages": messages, "rate_per_second": rate, "seed": seed, **usual, **changes})
+
+
+def _tell_certificates(cluster: Cluster, variables: Mapping[str, str]) -> None:
+    """Write the files that Kafka's clients outside the cluster need, and say how to name them to other tools."""
+    from assay import credentials  # noqa: PLC0415  # see above
+    from assay.platform import NAMESPACE, Platform  # noqa: PLC0415  # see above
+
+    namespace = variables.get("platform_namespace", NAMESPACE)
+    for name, value in credentials.provide(Platform(cluster.kubeconfig, cluster.context, namespace)).items():
+        OUT.print(f"export {name}={value}", highlight=False, soft_wrap=True)
 
 
 def _variables(extras: tuple[str, ...]) -> dict[str, str]:

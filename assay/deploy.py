@@ -84,6 +84,21 @@ def teardown(
     return _play("teardown.yml", _platform_variables(kubeconfig, context, variables), on_event, check=check)
 
 
+def rotate(
+    kubeconfig: Path,
+    context: str,
+    variables: Mapping[str, Any] | None = None,
+    on_event: Callable[[str], None] = lambda _: None,
+) -> DeployResult:
+    """Give Kafka a new authority and everybody new certificates with playbooks/rotate.yml; arguments as of `deploy`.
+
+    Raises:
+        UsageError: As of `deploy`.
+        AssayError: A task failed, or there are no certificates. A rotation that was cut off goes on with the next call.
+    """
+    return _play("rotate.yml", _platform_variables(kubeconfig, context, variables), on_event)
+
+
 def prepare_host(on_event: Callable[[str], None] = lambda _: None) -> DeployResult:
     """Install and build with playbooks/host.yml what the embedded cluster needs on this machine.
 

@@ -76,6 +76,7 @@ class Target:
             UsageError: There is no such cluster.
             AssayError: Cluster or platform do not answer.
         """
+        from assay import credentials  # noqa: PLC0415  # see below
         from assay.platform import Platform  # noqa: PLC0415  # the Kubernetes client takes most of a second to import
 
         cluster = self.cluster()
@@ -83,6 +84,7 @@ class Target:
             raise UsageError(f"There is no cluster {self.name!r} here: make it with `assay up`, or name a --context.")
         platform = Platform(cluster.kubeconfig, cluster.context)
         platform.check()
+        credentials.provide(platform)
         return platform
 
     def scene(self) -> Scene:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from assay import engine, experiment, manifest, report, run, stages
+from assay import credentials, engine, experiment, manifest, report, run, stages
 from assay.campaign.running import await_whole
 from assay.deploy import deploy
 from assay.errors import AssayError
@@ -113,6 +113,7 @@ def record(platform: Platform, recorded: Run, phases: Phases, audit_log: Path | 
         AssayError: A stage could not be done.
     """
     platform.check()
+    credentials.provide(platform)
     with phases.phase("preflight"):
         checks = stages.check_platform(platform, recorded.manifest.objectives.replicas, phases)
         recorded.note(preflight=checks)
