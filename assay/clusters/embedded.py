@@ -420,6 +420,11 @@ class EmbeddedCluster:
         node = self._node(name)
         if self._running(name) is not None:
             raise UsageError(f"node {name!r} is running")
+        # A machine that boots has no cgroups of what ran before. Its kubelet would ask for the container of each, one
+        # after another for 3 s, before it starts any pod.
+        tree = cgroups.read()
+        tree.remove(node.pods_cgroup)
+        tree.make(node.pods_cgroup)
         self._start_node(node, self._pid(control_plane.ROLE))
 
     def crash_node(self, name: str, seconds: float) -> None:
