@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: The repository's root: the playbooks are data beside the package, not a part of it.
 ROOT: Final = Path(__file__).resolve().parents[1]
+#: How the API server says that a right is lacking.
+_REFUSED: Final = " is forbidden: User "
 #: What fails in this role was found wrong before anything was touched.
 _PREFLIGHT: Final = "platform_preflight"
 _OURS: Final = frozenset({"platform_kubeconfig", "platform_context"})
@@ -223,6 +225,8 @@ class Listener:
         said = cause(str(told.get("res", {}).get("msg") or "it gave no reason"))
         if told.get("role") == _PREFLIGHT:
             return UsageError(said)
+        if _REFUSED in said:
+            said = f"{said.rstrip('.')}. `assay rights` prints which rights are needed."
         where = ": ".join(part for part in (told.get("role"), told.get("task")) if part)
         return AssayError(f"playbooks/{playbook} failed at “{where}”: {said}")
 

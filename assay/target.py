@@ -87,8 +87,11 @@ class Target:
         credentials.provide(platform)
         return platform
 
-    def scene(self) -> Scene:
-        """What `assay posture` looks at: the platform, and what of its cluster this machine can see besides its API.
+    def scene(self, platform: Platform | None = None) -> Scene:
+        """What posture looks at: the platform, and what of its cluster this machine can see besides its API.
+
+        Args:
+            platform: The platform, if it was reached already.
 
         Raises:
             UsageError: There is no such cluster.
@@ -98,10 +101,10 @@ class Target:
         from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
         from assay.posture.scene import Scene  # noqa: PLC0415  # see above
 
-        platform, cluster = self.platform(), self.cluster()
+        cluster = self.cluster()
         log = cluster.audit_log
         return Scene(
-            platform,
+            platform or self.platform(),
             etcd=cluster.etcd if isinstance(cluster, EmbeddedCluster) else None,
             audit=None if log is None else partial(read_events, log),
         )
