@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: The repository's root: the playbooks are data beside the package, not a part of it.
 ROOT: Final = Path(__file__).resolve().parents[1]
+#: How the API server says that a right is lacking.
+_REFUSED: Final = " is forbidden: User "
 #: What fails in this role was found wrong before anything was touched.
 _PREFLIGHT: Final = "platform_preflight"
 _OURS: Final = frozenset({"platform_kubeconfig", "platform_context"})
@@ -82,6 +84,21 @@ def teardown(
 ) -> DeployResult:
     """Remove the platform, and only what is ours, with playbooks/teardown.yml; arguments and errors as of `deploy`."""
     return _play("teardown.yml", _platform_variables(kubeconfig, context, variables), on_event, check=check)
+
+
+def rotate(
+    kubeconfig: Path,
+    context: str,
+    variables: Mapping[str, Any] | None = None,
+    on_event: Callable[[str], None] = lambda _: None,
+) -> DeployResult:
+    """Give Kafka a new authority and everybody new certificates with playbooks/rotate.yml; arguments as of `deploy`.
+
+    Raises:
+        UsageError: As of `deploy`.
+        AssayError: A task failed, or there are no certificates. A rotation that was cut off goes on with the next call.
+    """
+    return _play("rotate.yml", _platform_variables(kubeconfig, context, variables), on_event)
 
 
 def prepare_host(on_event: Callable[[str], None] = lambda _: None) -> DeployResult:
@@ -208,6 +225,8 @@ class Listener:
         said = cause(str(told.get("res", {}).get("msg") or "it gave no reason"))
         if told.get("role") == _PREFLIGHT:
             return UsageError(said)
+        if _REFUSED in said:
+            said = f"{said.rstrip('.')}. `assay rights` prints which rights are needed."
         where = ": ".join(part for part in (told.get("role"), told.get("task")) if part)
         return AssayError(f"playbooks/{playbook} failed at “{where}”: {said}")
 

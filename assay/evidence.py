@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from assay import audit, ledger, manifest, sealed
 from assay.engine import Inline
 from assay.errors import AssayError, UsageError
+from assay.posture import document as postures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from assay.engine import Engine
     from assay.ledger import Ledger
     from assay.manifest import Manifest
+    from assay.posture.probe import Finding
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Evidence:
         problems: What is wrong with the evidence: file name and clause.
         files: How many files the manifest vouches for.
         audit: Who touched what during the run; None: nothing was said of that, or it is not what was recorded.
+        posture: What became of the probes of posture; None: as of `audit`.
     """
 
     manifest: Manifest | None
@@ -41,6 +44,7 @@ class Evidence:
     problems: tuple[tuple[str, str], ...]
     files: int = 0
     audit: Audit | None = None
+    posture: tuple[Finding, ...] | None = None
 
 
 def load(folder: Path, engine: Engine | None = None) -> Evidence:
@@ -67,8 +71,10 @@ def load(folder: Path, engine: Engine | None = None) -> Evidence:
     if not document.files:
         problems.append((manifest.MANIFEST, "has no hashes: the run ended before its evidence was sealed"))
     ledgers = _ledgers(folder, document, changed, problems)
-    touched = _audit(folder, problems) if audit.FILE in document.files.keys() - changed else None
-    return Evidence(document, tuple(ledgers), tuple(problems), len(document.files), touched)
+    whole = document.files.keys() - changed
+    touched = _audit(folder, problems) if audit.FILE in whole else None
+    tried = _posture(folder, problems) if postures.FILE in whole else None
+    return Evidence(document, tuple(ledgers), tuple(problems), len(document.files), touched, tried)
 
 
 def _ledgers(folder: Path, document: Manifest, changed: set[str], problems: list[tuple[str, str]]) -> list[Ledger]:
@@ -94,6 +100,15 @@ def _audit(folder: Path, problems: list[tuple[str, str]]) -> Audit | None:
         return audit.read(folder)
     except AssayError:
         problems.append((audit.FILE, "is no table of who touched what"))
+        return None
+
+
+def _posture(folder: Path, problems: list[tuple[str, str]]) -> tuple[Finding, ...] | None:
+    """What became of the probes; that it can't be understood is added to the problems."""
+    try:
+        return postures.read(folder)
+    except AssayError:
+        problems.append((postures.FILE, "is no document of posture"))
         return None
 
 

@@ -17,6 +17,7 @@ from assay.checks.causes import traced
 from assay.checks.context import placed
 from assay.checks.examine import Failure, countable, examine, pieces
 from assay.checks.finding import counted, finding
+from assay.checks.posture import limits, posture
 from assay.checks.recovery import Recovered, recoveries
 from assay.checks.survey import SHARD_ROWS
 from assay.checks.tally import Tally
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from assay.engine import Engine
     from assay.evidence import Evidence
     from assay.manifest import Experiment, Manifest
+    from assay.posture.probe import Finding as Tried
 
 #: What the findings on experiments that belong to a run begin with.
 EXPERIMENT: Final = "experiment: "
@@ -57,6 +59,8 @@ class Judgement:
         recoveries: How the service came back from each fault.
         experiments: The judgements of the experiments that belong to the run, by name; what could be judged.
         audit: Who touched what during the run, for the report; no verdict comes from it. None: nothing was said.
+        posture: What became of each probe of posture, for the report.
+        limits: What the verdict does not speak of, in sentences.
     """
 
     verdict: Verdict
@@ -67,10 +71,16 @@ class Judgement:
     recoveries: tuple[Recovery, ...] = ()
     experiments: Mapping[str, Judgement] = field(default_factory=dict)
     audit: Audit | None = None
+    posture: tuple[Tried, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
-        """The verdict in one sentence."""
+        """The verdict in one sentence, and what it does not speak of."""
+        return " ".join((self._said, *self.limits))
+
+    @property
+    def _said(self) -> str:
         failed = [found.check for found in self.findings if found.verdict is Verdict.FAIL]
         unshown = [found.check for found in self.findings if found.verdict is Verdict.UNKNOWN]
         if self.manifest is None:
@@ -142,13 +152,24 @@ def consider(
             on_offenders(name, found.listing)
         findings.append(found)
     findings += preflight(history)
+    findings += posture(loaded.manifest, loaded.posture)
     verdict = worst(found.verdict for found in findings)
     back: tuple[Recovery, ...] = ()
     if Recovered.name in checks:
         with suppress(Exception):  # what it dies of, the check of it has said
             back = recoveries(history, totals[Recovered.name])
     timeline = totals[Timeline.name]
-    return Judgement(verdict, tuple(findings), loaded.manifest, history, timeline, back, audit=loaded.audit)
+    return Judgement(
+        verdict,
+        tuple(findings),
+        loaded.manifest,
+        history,
+        timeline,
+        back,
+        audit=loaded.audit,
+        posture=loaded.posture or (),
+        limits=limits(loaded.manifest, loaded.posture),
+    )
 
 
 def _count(

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from assay.errors import AssayError, UsageError
-from assay.kafka import overrides
+from assay.kafka import identity, overrides
 from assay.verdict import EXIT_USAGE
 from assay.waiting import wait_until
 
@@ -270,7 +270,7 @@ def run_load(
             stdin=subprocess.DEVNULL,
             text=True,
             cwd=elsewhere,
-            env=_environment(),
+            env=_environment(plan.topic),
         )
         try:
             attempted = _follow(process, plan.messages, on_progress, errors, brake)
@@ -309,9 +309,14 @@ def _free(log: TextIO) -> bool:
     return True
 
 
-def _environment() -> dict[str, str]:
-    """The process's environment: ours, without settings of Locust that would change what is run."""
+def _environment(topic: str) -> dict[str, str]:
+    """The process's environment: ours, without settings of Locust that would change what is run.
+
+    To the platform's own topic it sends as one who may do just that; to others, that one may not.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    if topic == DEFAULTS["topic"]:
+        kept = identity.producer(kept)
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [str(home()), os.environ.get("PYTHONPATH", "")]))}
 
 

@@ -93,6 +93,7 @@ class Plan(_Part):
         partitions: How many the topic has.
         producer_settings: Settings of librdkafka's that win over the safe ones.
         parts: What belongs to the run beside the load; what does not is not asked for.
+        left_out: What usually belongs to it and was left out on request, which the verdict says.
     """
 
     messages: int
@@ -102,7 +103,8 @@ class Plan(_Part):
     group: str
     partitions: int
     producer_settings: dict[str, str] = Field(default_factory=dict)
-    parts: tuple[Literal["preflight", "etl"], ...] = ("preflight", "etl")
+    parts: tuple[Literal["preflight", "etl", "posture"], ...] = ("preflight", "etl")
+    left_out: tuple[Literal["posture", "faults"], ...] = ()
 
     def __iter__(self) -> Generator[tuple[str, Any], None, None]:
         """Names and plain values, as a table shows them: each of the producer's settings is one of its own."""
@@ -111,6 +113,8 @@ class Plan(_Part):
                 yield from ((f"producer {setting}", given) for setting, given in value.items())
             elif name == "parts":
                 yield name, ", ".join((*value, "load"))
+            elif name == "left_out":
+                yield from ((name, ", ".join(value)) for _ in range(bool(value)))
             else:
                 yield name, value
 

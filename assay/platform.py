@@ -26,7 +26,29 @@ GROUP: Final = "commodity-analytics"
 PARTITIONS: Final = 3
 ETL: Final = "commodity-price-pipeline"
 ANALYTICS: Final = "commodity-analytics-consumer"
+#: Unauthorized, and forbidden.
+_REFUSALS: Final = frozenset({401, 403})
 _COMPONENT: Final = "app.kubernetes.io/component"
+
+
+class RefusedError(client.ApiException, AssayError):
+    """The API server does not let us: a sentence for users wherever nobody on the way has a better one."""
+
+    def __str__(self) -> str:
+        """What was refused, in the API server's words, and what to do."""
+        return f"The API server refuses it: {reason(self)}. `assay rights` prints which rights are needed."
+
+
+class _Connection(client.ApiClient):
+    """A connection on which what we may not do is an error of the user's."""
+
+    def response_deserialize(self, *given: Any, **named: Any) -> Any:
+        try:
+            return super().response_deserialize(*given, **named)
+        except client.ApiException as error:
+            if error.status not in _REFUSALS:
+                raise
+            raise RefusedError(error.status, error.reason, body=error.body) from None
 
 
 class Platform:
@@ -39,27 +61,29 @@ class Platform:
             UsageError: The kubeconfig is unreadable or has no such context.
         """
         try:
-            api: Any = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the client's own gap
-                config_file=str(kubeconfig), context=context
+            configuration: Any = client.Configuration()
+            config.load_kube_config(  # type: ignore[no-untyped-call]  # the client's own gap
+                config_file=str(kubeconfig), context=context, client_configuration=configuration
             )
         except (ConfigException, OSError) as error:
             raise UsageError(
                 f"The context {context!r} can't be used from {kubeconfig}: {error}. Name one with --context."
             ) from None
-        api.configuration.retries = urllib3.Retry(total=2, backoff_factor=0.2, allowed_methods=["GET"])
+        configuration.retries = urllib3.Retry(total=2, backoff_factor=0.2, allowed_methods=["GET"])
         self.kubeconfig = kubeconfig
         self.context = context
         self.namespace = namespace
         # Any: the client's models make every field Optional, also those that the API server guarantees.
+        api: Any = _Connection(configuration)
         self.core: Any = client.CoreV1Api(api)
         self.apps: Any = client.AppsV1Api(api)
         self.batch: Any = client.BatchV1Api(api)
-        self._configuration = api.configuration
-        self._server = str(api.configuration.host)
+        self._configuration = configuration
+        self._server = str(configuration.host)
 
     def connection(self) -> Any:
         """A core API with a connection of its own: an exec changes the connection it uses, so it can't be shared."""
-        return client.CoreV1Api(client.ApiClient(self._configuration))
+        return client.CoreV1Api(_Connection(self._configuration))
 
     def check(self) -> str:
         """The API server's version.

@@ -10,13 +10,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from assay import audit, etl, preflight, settings, sink
+import urllib3
+from kubernetes import client
+
+from assay import audit, etl, leaks, preflight, settings, sink
 from assay.errors import AssayError
 from assay.kafka import dead_letters, lag, reader
 from assay.kafka.admin import Admin
 from assay.load import await_end, run_load
 from assay.manifest import Feasibility, Partition, Replica
-from assay.platform import DEAD_LETTERS, ETL, GROUP, REJECTS, TOPIC
+from assay.platform import DEAD_LETTERS, ETL, GROUP, REJECTS, TOPIC, reason
+from assay.posture import document as postures
+from assay.posture.survey import survey
 from assay.recovery import feasibility, reading
 from assay.waiting import wait_until
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from assay.load import Brake
     from assay.manifest import Check, Objectives, Plan
     from assay.platform import Platform
+    from assay.posture.scene import Scene
     from assay.progress import Phases
     from assay.recovery.feasibility import Judged
     from assay.run import Run
@@ -271,6 +277,36 @@ def collect(platform: Platform, run: Run, phases: Phases, audit_log: Path | None
     run.note(other_runs=tuple(sorted({*etl.runs(platform), *own})))
     phases.tell("reading the audit log")
     audit.record(audit_log, folder, datetime.fromisoformat(run.manifest.created_at))
+
+
+def try_posture(scene: Scene, run: Run, phases: Phases) -> None:
+    """Try every probe of posture, and write what became of each into the run's folder; see `assay.posture`.
+
+    It makes pods, opens connections to every port and asks the API server a thousand things: while a load is measured,
+    that would be a part of the measurement.
+    """
+    postures.write(run.folder, survey(scene, phases.tell))
+
+
+def search_evidence(platform: Platform, run: Run, phases: Phases) -> None:
+    """Look for the platform's secrets in all evidence there is by now, and add what was found to what posture says.
+
+    Whatever is written from here on has nothing from the cluster.
+
+    Raises:
+        AssayError: Posture was not tried.
+    """
+    phases.tell("looking for the platform's secrets in the evidence")
+    tried = postures.read(run.folder)
+    plain = platform.core.api_client.sanitize_for_serialization
+    try:
+        listed = platform.core.list_namespaced_secret(platform.namespace).items
+    except (client.ApiException, urllib3.exceptions.HTTPError) as error:
+        found = leaks.judge(AssayError(f"The platform's Secrets can't be read: {reason(error)}."))
+    else:
+        secret = leaks.values(plain(one) for one in listed)
+        found = leaks.judge(leaks.scan(run.folder, secret), secret)
+    postures.write(run.folder, (*tried, found))
 
 
 def seal(run: Run, phases: Phases, peak_memory_bytes: int | None) -> Path:

@@ -76,6 +76,7 @@ class Target:
             UsageError: There is no such cluster.
             AssayError: Cluster or platform do not answer.
         """
+        from assay import credentials  # noqa: PLC0415  # see below
         from assay.platform import Platform  # noqa: PLC0415  # the Kubernetes client takes most of a second to import
 
         cluster = self.cluster()
@@ -83,10 +84,14 @@ class Target:
             raise UsageError(f"There is no cluster {self.name!r} here: make it with `assay up`, or name a --context.")
         platform = Platform(cluster.kubeconfig, cluster.context)
         platform.check()
+        credentials.provide(platform)
         return platform
 
-    def scene(self) -> Scene:
-        """What `assay posture` looks at: the platform, and what of its cluster this machine can see besides its API.
+    def scene(self, platform: Platform | None = None) -> Scene:
+        """What posture looks at: the platform, and what of its cluster this machine can see besides its API.
+
+        Args:
+            platform: The platform, if it was reached already.
 
         Raises:
             UsageError: There is no such cluster.
@@ -96,10 +101,10 @@ class Target:
         from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
         from assay.posture.scene import Scene  # noqa: PLC0415  # see above
 
-        platform, cluster = self.platform(), self.cluster()
+        cluster = self.cluster()
         log = cluster.audit_log
         return Scene(
-            platform,
+            platform or self.platform(),
             etcd=cluster.etcd if isinstance(cluster, EmbeddedCluster) else None,
             audit=None if log is None else partial(read_events, log),
         )

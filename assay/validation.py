@@ -1,16 +1,20 @@
 """The main job: from nothing to a verdict, in one command.
 
-up → deploy → pre-flight → one ETL run → load → drain → collect → three faults under load → judge → report. What was
-recorded until a stage failed is judged all the same: a run that stopped halfway is evidence too, and its verdict says
-so.
+up → deploy → pre-flight → one ETL run → load → drain → collect → posture → three faults under load → judge → report.
+What was recorded until a stage failed is judged all the same: a run that stopped halfway is evidence too, and its
+verdict says so.
+
+Posture is tried between two loads, on a platform that is whole: neither does it disturb what is measured, nor a fault
+it. The evidence is searched for secrets last, when all of it is there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from assay import engine, experiment, manifest, report, run, stages
+from assay import credentials, engine, experiment, manifest, report, run, stages
 from assay.campaign.running import await_whole
+from assay.checks.posture import PART
 from assay.deploy import deploy
 from assay.errors import AssayError
 from assay.manifest import Experiment, Objectives
@@ -47,7 +51,7 @@ def validate(
 ) -> Verdict:
     """Go through all stages; a cluster that this call made is taken down at the end, whatever happened, unless `keep`.
 
-    `experiments` are those that belong to it, by name.
+    `experiments` are those that belong to it, by name; whether posture does, the plan says.
 
     Raises:
         UsageError: The folder is in use, or no such cluster can be had.
@@ -71,9 +75,16 @@ def validate(
                 stopped = str(error)
                 console.print(f"assay: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
                 recorded.note(stopped=stopped)
+            postured = PART in plan.parts and not stopped
+            if postured:
+                with phases.phase("posture"):
+                    stages.try_posture(target.scene(platform), recorded, phases)
             for name in experiments:
                 part = Experiment(amiss=stopped) if stopped else _broken(name, platform, recorded, phases)
                 recorded.note(experiments={**recorded.manifest.experiments, name: part})
+            if postured:
+                with phases.phase("search"):
+                    stages.search_evidence(platform, recorded, phases)
             stages.seal(recorded, phases, memory.bytes)
         with phases.phase("judge"), engine.local() as workers:
             judgement, _ = report.judged(folder, workers)
@@ -113,6 +124,7 @@ def record(platform: Platform, recorded: Run, phases: Phases, audit_log: Path | 
         AssayError: A stage could not be done.
     """
     platform.check()
+    credentials.provide(platform)
     with phases.phase("preflight"):
         checks = stages.check_platform(platform, recorded.manifest.objectives.replicas, phases)
         recorded.note(preflight=checks)

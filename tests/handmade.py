@@ -190,8 +190,11 @@ def acked(folder: Path) -> Sends:
     }
 
 
-def read_plainly(bootstrap: str, topic: str, run_id: str) -> Sends:
-    """Producer and seq of every record of a run in a topic, by a plain consumer that reads all of it."""
+def read_plainly(bootstrap: str, topic: str, run_id: str, settings: Mapping[str, str] | None = None) -> Sends:
+    """Producer and seq of every record of a run in a topic, by a plain consumer that reads all of it.
+
+    `settings`: what the consumer must show, where brokers want certificates.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -199,6 +202,7 @@ def read_plainly(bootstrap: str, topic: str, run_id: str) -> Sends:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
+            **(settings or {}),
         }
     )
     numbers = set(consumer.list_topics(topic, 10).topics[topic].partitions)

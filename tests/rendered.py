@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,14 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
-def documents(folder: Path) -> list[dict[str, Any]]:
-    """Every document that playbooks/site.yml would apply, by way of files in this folder."""
+def documents(folder: Path, variables: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Every document that playbooks/site.yml would apply with these variables, by way of files in this folder."""
     ran = subprocess.run(
         [
             Path(sys.executable).with_name("ansible-playbook"),
             "playbooks/render.yml",
             "-e",
-            f"platform_render_to={folder}",
+            json.dumps({**(variables or {}), "platform_render_to": str(folder)}),
         ],
         cwd=ROOT,
         capture_output=True,

@@ -1,6 +1,7 @@
-"""Keeps Kafka's topics as they are declared: makes what is missing and puts right what somebody changed.
+"""Keeps Kafka's topics, and rights, as they are declared: makes what is missing and puts right what somebody changed.
 
-The declaration is a JSON file: `{"topics": [{"name", "partitions", "replication_factor", "settings": {...}}]}`.
+The declaration is a JSON file: `{"topics": [{"name", "partitions", "replication_factor", "settings": {...}}]}`, and
+where brokers grant rights also `"access": [{"principal", "topic" or "group", "operations": [...]}]` (`access.py`).
 Settings that a topic's declaration does not name are left alone. What can't be changed in place (fewer partitions,
 another number of replicas) is reported and left as it is. `GET /ready` on the port answers 200 while the topics were
 last seen as declared, else 503 with the reason.
@@ -26,6 +27,9 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from workloads import access
+from workloads.access import Granted  # noqa: TC001  # pydantic reads the annotation at run time
+from workloads.identity import KafkaIdentity
 from workloads.log import configure
 from workloads.settings import USAGE, SettingsError, load, refuse
 
@@ -50,6 +54,7 @@ class TopicsSettings(BaseSettings):
     interval_seconds: float = Field(default=30.0, gt=0.0)
     port: int = Field(default=8080, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    identity: KafkaIdentity = Field(default_factory=KafkaIdentity)
 
 
 class Declared(BaseModel):
@@ -69,6 +74,7 @@ class Declaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     topics: tuple[Declared, ...]
+    access: tuple[Granted, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -213,8 +219,29 @@ def serve(status: Status, port: int) -> ThreadingHTTPServer:
     return server
 
 
-def reconcile(admin: AdminClient, declared: Sequence[Declared]) -> str:
-    """One round; returns why the topics are not as declared, or nothing."""
+def reconcile(admin: AdminClient, declaration: Declaration) -> str:
+    """One round; returns why topics or rights are not as declared, or nothing."""
+    reason = _reconcile_topics(admin, declaration.topics)
+    if reason or declaration.access is None:
+        return reason
+    return _reconcile_access(admin, access.rights(declaration.access))
+
+
+def _reconcile_access(admin: AdminClient, wanted: set[access.Right]) -> str:
+    try:
+        there = access.look(admin, REQUEST_SECONDS)
+        grant, take = sorted(wanted - there), sorted(there - wanted)
+        if not grant and not take:
+            return ""
+        access.carry_out(admin, grant, take, REQUEST_SECONDS)
+        left = access.look(admin, REQUEST_SECONDS)
+    except KafkaException as error:
+        return f"the brokers refuse or don't answer: {error.args[0].str()}"
+    _log.info("access.changed", granted=[str(one) for one in grant], taken=[str(one) for one in take])
+    return "" if left == wanted else "the brokers don't show the rights yet"
+
+
+def _reconcile_topics(admin: AdminClient, declared: Sequence[Declared]) -> str:
     names = [topic.name for topic in declared]
     try:
         todo = plan(declared, look(admin, names))
@@ -239,7 +266,7 @@ def main() -> None:
     """Run until SIGTERM."""
     try:
         settings = load(TopicsSettings)
-        declared = Declaration.model_validate_json(settings.declared.read_bytes()).topics
+        declaration = Declaration.model_validate_json(settings.declared.read_bytes())
     except SettingsError as error:
         refuse(str(error), USAGE)
     except OSError as error:
@@ -254,10 +281,15 @@ def main() -> None:
     status = Status()
     server = serve(status, settings.port)
     admin = AdminClient(
-        {"bootstrap.servers": settings.bootstrap_servers, "reconnect.backoff.max.ms": 1000, "log_level": 2}
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "reconnect.backoff.max.ms": 1000,
+            "log_level": 2,
+            **settings.identity.client(),
+        }
     )
     while not stop.is_set():
-        before, status.reason = status.reason, reconcile(admin, declared)
+        before, status.reason = status.reason, reconcile(admin, declaration)
         if status.reason != before:
             _log.info("topics.status", reason=status.reason or "the topics are as declared")
         stop.wait(RETRY_SECONDS if status.reason else settings.interval_seconds)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from assay import credentials
 from assay.clusters import fleet, kubeconfig, state
 from assay.errors import UsageError
 from assay.platform import NAMESPACE, Platform
@@ -97,6 +98,7 @@ def platform_on(cluster: Cluster, namespace: str) -> Platform:
     """
     platform = Platform(cluster.kubeconfig, cluster.context, namespace)
     platform.check()
+    credentials.provide(platform)
     return platform
 
 

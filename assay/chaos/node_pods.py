@@ -1,9 +1,10 @@
 """Having the node program run on any cluster's node: through a short-lived privileged pod that sees its processes.
 
-The pods live in a namespace of their own, which alone allows privileged pods and is removed with the last of them. A
-pod ends by itself when it was not asked anything for a while and nothing is paused through it; one that is told to end
-first continues what is. Dropped packets are the kernel's own affair (see `packets`). So nothing depends on whoever made
-it, and a killed maker leaves at most a pod that has ended, which the next one removes.
+The pods live in a namespace of their own, which alone allows privileged pods and is removed with the last of them,
+unless it had to be made by somebody else. A pod ends by itself when it was not asked anything for a while and nothing
+is paused through it; one that is told to end first continues what is. Dropped packets are the kernel's own affair (see
+`packets`). So nothing depends on whoever made it, and a killed maker leaves at most a pod that has ended, which the
+next one removes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _OURS: Final = {"app.kubernetes.io/managed-by": "assay", "app.kubernetes.io/comp
 _LABELS: Final = _OURS | {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
 _ABSENT: Final = 404
 _TAKEN: Final = 409
+_FORBIDDEN: Final = 403
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -58,6 +60,7 @@ class NodePods:
         self._image = image
         self._chaos = Platform(platform.kubeconfig, platform.context, NAMESPACE)
         self._pods: dict[str, str] = {}
+        self._removes = True
 
     def __enter__(self) -> Self:
         """Make the namespace.
@@ -90,18 +93,26 @@ class NodePods:
             for one in there:
                 if one not in others:
                     self._chaos.core.delete_namespaced_pod(one.metadata.name, NAMESPACE)
-            if not others:
+            if not others and self._removes:
                 self._chaos.core.delete_namespace(NAMESPACE)
 
     def _make_namespace(self) -> bool:
         try:
             self._chaos.core.create_namespace({"metadata": {"name": NAMESPACE, "labels": _LABELS}})
         except client.ApiException as error:
-            if error.status != _TAKEN:
+            if error.status not in {_TAKEN, _FORBIDDEN}:
                 raise AssayError(f"The namespace {NAMESPACE} can't be made: {reason(error)}.") from None
-            with suppress(client.ApiException):  # it is just gone: the next try makes it
-                return self._takes_over(self._chaos.core.read_namespace(NAMESPACE))
-            return False
+            self._removes = error.status == _TAKEN  # who may not make it finds it made for him, and leaves it
+            try:
+                found = self._chaos.core.read_namespace(NAMESPACE)
+            except client.ApiException:
+                if not self._removes:
+                    raise AssayError(
+                        f"The namespace {NAMESPACE} can't be made ({reason(error)}), and is not there: have whoever "
+                        "may make namespaces apply what `assay rights --for chaos` prints."
+                    ) from None
+                return False  # it is just gone: the next try makes it
+            return self._takes_over(found)
         return True
 
     def _takes_over(self, found: Any) -> bool:

@@ -10,16 +10,17 @@
 | how fast, how far behind | `assay.checks.objectives` |
 | how soon service is back after a fault | `assay.checks.recovery` |
 | whether anything was shown | `assay.checks.vacuity` |
+| what must be refused | `assay.checks.posture` |
 
-Everything here is a pure function of ledgers. A check raises `UndecidedError` where the evidence does not allow it; the
-judge makes that `unknown`.
+Everything here is a pure function of the evidence. A check raises `UndecidedError` where the evidence does not allow
+it; the judge makes that `unknown`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from assay.checks import books, consumers, delivery, etl, objectives, recovery, sink, vacuity
+from assay.checks import books, consumers, delivery, etl, objectives, posture, recovery, sink, vacuity
 from assay.checks.check import Check
 from assay.checks.finding import UndecidedError
 from assay.checks.history import History
@@ -70,6 +71,8 @@ def rule(check: str) -> str:
     """The rule of a check in one line. Empty for a name that is no check's."""
     if check.startswith("preflight"):
         return (vacuity.preflight.__doc__ or "").split("\n\n")[0]
+    if check.startswith(posture.PART):
+        return (posture.posture.__doc__ or "").split("\n\n")[0]
     if check.startswith("experiment"):
         return "What the run's experiments break comes back in time, and nothing is lost meanwhile."
     return CHECKS[check].rule if check in CHECKS else ""

@@ -1,6 +1,7 @@
 """The judge's side of Kafka: the only place where Assay touches confluent_kafka.
 
 - `clients`: connection settings in one table, and errors as sentences;
+- `identity`: who we are to Kafka, where it wants certificates;
 - `headers`: how a record says which send it is (pure);
 - `producer`: the verifiable producer, which writes every attempt and every outcome to the ledger;
 - `ends`: how sends ended, as columns;

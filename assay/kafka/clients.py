@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaError, KafkaException, libversion
 
 from assay.errors import AssayError
+from assay.kafka import identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +58,13 @@ SILENCE: Final = frozenset(
 
 
 def settings(bootstrap: str, *tables: Mapping[str, str | int]) -> dict[str, Any]:
-    """The configuration of a client of the cluster at `bootstrap`: `CONNECTION`, then `tables`, later ones winning."""
+    """The configuration of a client of the cluster at `bootstrap`: `CONNECTION`, then `tables`, later ones winning.
+
+    Raises:
+        UsageError: The files that say who we are (`assay.kafka.identity`) are not there.
+    """
     merged: dict[str, Any] = {"bootstrap.servers": bootstrap, "logger": LOG, "error_cb": _noted, **CONNECTION}
+    merged.update(identity.settings())
     for table in tables:
         merged.update(table)
     return merged

@@ -28,6 +28,7 @@ _SAME: Final[Mapping[str, str]] = {
 }
 _ELSEWHERE: Final = frozenset({"bootstrap.servers", "metadata.broker.list"})
 _SECRET: Final = re.compile(r"password|secret|token|\.pem$|oauthbearer\.config")
+_FILE: Final = re.compile(r"ssl\..*\.location$")
 #: If librdkafka may try without end (`message.timeout.ms` 0), how long a load waits all the same, in milliseconds.
 _ENDLESS_MS: Final = 300_000
 
@@ -77,7 +78,12 @@ def _whole(word: str) -> None:
 
 def effective(overrides: Mapping[str, str]) -> dict[str, str]:
     """The producer's settings with these over the usual ones, as text; `acks` of all replicas is always `all`."""
-    merged = {name: str(value) for name, value in clients.settings("", SETTINGS, overrides).items() if name != "logger"}
+    merged = {
+        name: str(value)
+        for name, value in clients.settings("", SETTINGS, overrides).items()
+        # Functions of this process, and files of this machine, say nothing to whoever reads it later
+        if not callable(value) and name != "logger" and not _FILE.match(name)
+    }
     del merged["bootstrap.servers"]
     for name, value in merged.items():
         if value.lower() in ("true", "false"):

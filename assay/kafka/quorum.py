@@ -12,9 +12,14 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from assay.errors import AssayError
+from assay.kafka import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: How long one broker may take to answer, in seconds.
 ANSWER_SECONDS: Final = 3.0
@@ -38,8 +43,7 @@ def active_controller(bootstrap: str, seconds: float = ANSWER_SECONDS) -> int:
     for address in bootstrap.split(","):
         host, _, port = address.rpartition(":")
         try:
-            with socket.create_connection((host, int(port)), timeout=seconds) as connection:
-                connection.settimeout(seconds)
+            with _connected(host, int(port), seconds) as connection:
                 connection.sendall(request())
                 return leader(_message(connection))
         except (OSError, ValueError, AssayError) as error:
@@ -82,6 +86,18 @@ def leader(answer: bytes) -> int:
     if number == _NOBODY:
         raise AssayError("no controller is active now")
     return int(number)
+
+
+@contextmanager
+def _connected(host: str, port: int, seconds: float) -> Iterator[socket.socket]:
+    """A connection as whoever we are to Kafka; each send and receive may take so long."""
+    ours = identity.read()
+    with socket.create_connection((host, port), timeout=seconds) as plain:
+        if ours is None:
+            yield plain
+        else:
+            with ours.context().wrap_socket(plain, server_hostname=host) as guarded:
+                yield guarded
 
 
 def _message(connection: socket.socket) -> bytes:

@@ -95,7 +95,7 @@ VIOLATIONS: Final = (
         "host-path",
         "with a folder of the node",
         {"pod.spec.volumes": [{"name": "node", "hostPath": {"path": "/etc"}}]},
-        "hostPath volumes",
+        "hostPath",
         pss("HostPath Volumes"),
         cis("5.2.11", "Minimize the admission of HostPath volumes"),
     ),

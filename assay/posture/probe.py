@@ -36,6 +36,8 @@ _VERDICTS: Final[Mapping[Result, Verdict]] = {
     Result.BROKEN: Verdict.FAIL,
     Result.UNVERIFIABLE: Verdict.UNKNOWN,
 }
+#: The families of probes, by the first word of their names, in the order of a report.
+FAMILIES: Final = ("pods", "access", "policies", "network", "quota", "eviction", "containers", "secrets", "audit")
 #: The most offenders that a sentence names.
 _NAMED: Final = 5
 
@@ -55,6 +57,11 @@ class Probe:
     tried: str
     authorities: tuple[str, ...]
     remedy: str
+
+    @property
+    def family(self) -> str:
+        """The first word of its name."""
+        return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Findings for people and for machines."""
+"""Findings for people."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -54,9 +53,3 @@ def remedies(findings: Sequence[Finding]) -> list[str]:
         if one.remedy:
             by_remedy.setdefault(one.remedy, []).append(one.probe.name)
     return [f"{', '.join(names)}: {remedy}" for remedy, names in by_remedy.items()]
-
-
-def text(findings: Sequence[Finding]) -> str:
-    """One JSON document: the verdict of all, and every finding."""
-    verdict = worst(one.verdict for one in findings)
-    return json.dumps({"verdict": str(verdict), "findings": [one.plain() for one in findings]}, indent=1) + "\n"

@@ -48,7 +48,10 @@ def junit(judgement: Judgement) -> str:
     if judgement.manifest:
         suite.set("timestamp", judgement.manifest.created_at.replace("+00:00", "").removesuffix("Z"))
         properties = ET.SubElement(suite, "properties")
-        for name, value in (("run_id", judgement.manifest.run_id), ("verdict", judgement.verdict.value)):
+        said = {"run_id": judgement.manifest.run_id, "verdict": judgement.verdict.value}
+        if judgement.limits:
+            said["limits"] = " ".join(judgement.limits)
+        for name, value in said.items():
             ET.SubElement(properties, "property", {"name": name, "value": _possible(value)})
     for found in judgement.findings:
         _case(suite, found)

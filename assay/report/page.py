@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from assay import __version__
 from assay.checks import rule
+from assay.checks.posture import beyond
 from assay.report.order import by_severity
 from assay.report.plots import plots
 from assay.report.templates import figure, templates
@@ -79,6 +80,8 @@ def page(judgement: Judgement) -> str:
         actors=actors(judgement.audit.touched) if judgement.audit else (),
         notable=notable(judgement.audit.touched) if judgement.audit else (),
         tables=_tables(judgement) if history else {},
+        posture=by_severity(judgement.posture),
+        beyond=beyond(manifest, judgement.posture) if manifest else (),
         limit=LIMIT,
         release=__version__,
     )

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from assay import evidence
+from assay.checks.posture import PART
 from assay.errors import UsageError
 from assay.selftest.histories import Maker
 from assay.selftest.mutations import MUTATIONS, Target, targets
@@ -150,8 +151,9 @@ def _clean(source: Path | None) -> tuple[Story, list[Target], list[Target]]:
 
 
 def _prepared(story: Story) -> Story:
-    """A real run without the objectives that a single seeded anomaly may miss: they are not on trial."""
+    """A real run without what is not on trial: objectives that one seeded anomaly may miss; what is in no ledger."""
     prepared = story.copy()
+    prepared.manifest["plan"]["parts"] = [one for one in prepared.manifest["plan"]["parts"] if one != PART]
     prepared.manifest["objectives"] |= {"success_ratio": 0.0}
     return prepared
 

@@ -23,6 +23,8 @@ from leftovers import found_of, read_record
 
 from assay import audit, sealed
 from assay.platform import Platform
+from assay.posture import document
+from assay.posture.probe import FAMILIES
 from assay.validation import EXPERIMENTS
 from assay.waiting import wait_until
 
@@ -99,6 +101,20 @@ def test_the_evidence_says_who_touched_what(validated: Path) -> None:
         assert any(one.user == "assay-admin" and one.changes for one in table.touched)
     rows = audit.read(validated).touched
     assert [one.count for one in rows if (one.verb, one.resource, one.namespace) == ("create", "jobs", "production")]
+
+
+def test_the_posture_is_a_part_of_it(validated: Path) -> None:
+    """Every family passed, the evidence holds no secret of the platform's, and the report has the table."""
+    found = {one["check"]: one["verdict"] for one in json.loads((validated / "verdict.json").read_text())["findings"]}
+    families = {f"posture: {family}" for family in FAMILIES}
+    assert {check: verdict for check, verdict in found.items() if check.startswith("posture")} == dict.fromkeys(
+        families, "pass"
+    )
+    assert document.FILE in json.loads((validated / "manifest.json").read_text())["files"]
+    tried = {one.probe.name: one for one in document.read(validated)}
+    files = sum(path.is_file() for path in (validated / "experiments").rglob("*"))
+    assert int(tried["secrets/evidence"].happened.split()[0]) > files > 0
+    assert "<h2>Posture</h2>" in (validated / "report.html").read_text()
 
 
 def test_a_pod_a_broker_and_the_network_were_broken(validated: Path) -> None:

@@ -108,6 +108,8 @@ def test_a_library_has_one_room(library: str, rooms: tuple[str, ...]) -> None:
         "assay.chaos",
         "assay.deploy",
         "assay.cli",
+        "assay.commands",
+        "assay.platform",
     ],
 )
 def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
@@ -140,7 +142,14 @@ def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
         ("assay.chaos", "assay.judge"),
         ("assay.chaos", "assay.experiment"),
         ("assay.chaos", "assay.cli"),
+        ("assay.commands", "assay.cli"),
+        ("assay.stages", "assay.commands"),
         ("assay.stages", "assay.chaos"),
+        ("assay.posture", "assay.leaks"),
+        ("assay.leaks", "assay.platform"),
+        ("assay.leaks", "kubernetes"),
+        ("assay.rights", "assay.platform"),
+        ("assay.rights", "kubernetes"),
     ],
 )
 def test_arrows_point_one_way(lower: str, upper: str) -> None:
@@ -183,7 +192,7 @@ def test_posture_knows_nothing_of_runs(upper: str) -> None:
     assert offenders("assay.posture", f"assay.{upper}") == []
 
 
-@pytest.mark.parametrize("name", ["probe", "authorities", "intent", "report"])
+@pytest.mark.parametrize("name", ["probe", "authorities", "intent", "document", "report"])
 def test_what_a_probe_shows_is_pure(name: str) -> None:
     """Expected against seen, without a cluster."""
     for edge in ("kubernetes", "urllib3", "time", "assay.platform", "assay.pods", "assay.preflight"):

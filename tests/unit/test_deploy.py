@@ -65,6 +65,15 @@ def test_a_failure_names_task_and_cause() -> None:
     )
 
 
+def test_a_lack_of_rights_names_the_command_that_says_which() -> None:
+    """Not so where something else is forbidden."""
+    lacking = 'services is forbidden: User "jane" cannot create resource "services" in API group ""'
+    for message, named in ((lacking, True), ('pods "x" is forbidden: violates PodSecurity "restricted"', False)):
+        listener = Listener(lambda _: None)
+        listener.hear(finished("runner_on_failed", res={"msg": f"Failed to apply object: {message}"}))
+        assert ("`assay rights`" in str(listener.failure("site.yml"))) is named
+
+
 def test_a_failed_item_speaks_for_its_task() -> None:
     """A loop says only that one of its items failed."""
     listener = Listener(lambda _: None)

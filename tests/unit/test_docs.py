@@ -6,11 +6,13 @@ from pathlib import Path
 
 from recovery_settings import defaults, tuned
 
+from assay import leaks
 from assay.chaos.catalogue import CATALOGUE
 from assay.chaos.roles import BROKERS, CONSUMERS
 from assay.checks import CHECKS, rule
 from assay.cli import cli
 from assay.manifest import RECOVERY_SECONDS
+from assay.posture import secrecy
 from assay.posture.survey import FAMILIES
 from assay.recovery.floors import Fault, floors_of
 
@@ -45,7 +47,7 @@ def test_every_probe_stands_in_the_documents() -> None:
     assert [line for line in text.splitlines() if line.startswith("| ")][2:] == [
         f"| {probe.name} | {probe.tried} | {'; '.join(probe.authorities)} |"
         for family in FAMILIES.values()
-        for probe in family.PROBES
+        for probe in (*family.PROBES, *((leaks.PROBE,) if family is secrecy else ()))
     ]
 
 

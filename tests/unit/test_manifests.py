@@ -33,6 +33,13 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     return rendered.documents(tmp_path_factory.mktemp("rendered"))
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
+    """The same for a platform whose Kafka wants certificates."""
+    given = {"platform_kafka_security": "mtls", "platform_certificates_external_addresses": ["10.1.0.2"]}
+    return rendered.documents(tmp_path_factory.mktemp("guarded"), given)
+
+
 def name(document: Document) -> str:
     """`Kind name`."""
     return f"{document['kind']} {document['metadata']['name']}"
@@ -247,3 +254,122 @@ def test_every_setting_reaches_something() -> None:
 
 def _without_declarations(text: str) -> str:
     return re.sub(r"^(?:#.*|\w+:)", "", text, flags=re.MULTILINE)
+
+
+#: Who shows which certificate to Kafka.
+SHOWN = {
+    "StatefulSet kafka": "production-kafka-broker",
+    "Deployment kafka-topics": "production-kafka-admin",
+    "Deployment commodity-analytics-consumer": "production-kafka-consumer",
+    "CronJob commodity-price-pipeline": "production-kafka-etl",
+}
+
+
+def test_kafka_is_open_unless_it_is_said(documents: list[Document]) -> None:
+    """Nothing of certificates or rights is rendered."""
+    assert [
+        name(one) for one in documents if "production-kafka-" in yaml.safe_dump(one) and one["kind"] == "Secret"
+    ] == []
+    text = yaml.safe_dump(documents)
+    assert [word for word in ("ssl", "SSL", "authorizer", "certificates-hash", "access") if word in text] == ["access"]
+    assert "access" not in json.loads(named(documents, "ConfigMap kafka-topics")["data"]["topics.json"])
+
+
+def test_with_certificates_all_objects_are_valid_and_ours(guarded: list[Document]) -> None:
+    """Against the API's own schema; teardown finds the further ones, which are Secrets and nothing else."""
+    for document in guarded:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+        assert document["metadata"]["labels"].items() >= LABELS.items(), name(document)
+    assert Counter(one["kind"] for one in guarded)["Secret"] == 7
+    assert named(guarded, "Namespace production")["metadata"]["annotations"] == {"assay.dev/kafka-security": "mtls"}
+
+
+def test_with_certificates_every_listener_wants_one_and_nothing_is_allowed_by_itself(guarded: list[Document]) -> None:
+    """The controllers' too; only brokers and the admin may do what no right grants."""
+    settings = named(guarded, "ConfigMap kafka-config")["data"]["server.properties"].splitlines()
+    assert {
+        "ssl.client.auth=required",
+        "ssl.keystore.type=PEM",
+        "ssl.truststore.type=PEM",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found=false",
+        "super.users=User:broker;User:admin",
+    } <= set(settings)
+    (broker,) = named(guarded, "StatefulSet kafka")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "KAFKA_LISTENER_PROTOCOL", "value": "SSL"} in broker["env"]
+
+
+def test_each_program_mounts_its_own_certificate_alone(guarded: list[Document]) -> None:
+    """As files for its own group, where its settings say; and nobody the authority's key."""
+    found = {}
+    for made_by, pod in pods(guarded):
+        secrets = [volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume]
+        mounted = [one for one in secrets if one["secretName"].startswith("production-kafka-")]
+        for secret in mounted:
+            assert secret["defaultMode"] == 0o440, made_by
+            found[made_by] = secret["secretName"]
+            keys = {item["key"] for item in secret["items"]}
+            assert keys == (
+                {"ca.crt", "keystore.pem"} if "broker" in secret["secretName"] else {"ca.crt", "tls.crt", "tls.key"}
+            )
+            (mount,) = (
+                one for one in pod["spec"]["containers"][0]["volumeMounts"] if one["mountPath"] == "/run/secrets/kafka"
+            )
+            assert mount["readOnly"] is True
+        assert len(mounted) <= 1, made_by
+    assert found == SHOWN
+
+
+def test_whoever_shows_a_certificate_is_restarted_with_it(guarded: list[Document]) -> None:
+    """Clients and brokers read theirs when they start; a run of the ETL starts anew anyway."""
+    hashes = {
+        made_by: pod["metadata"].get("annotations", {}).get("assay.dev/certificates-hash")
+        for made_by, pod in pods(guarded)
+        if made_by in SHOWN and not made_by.startswith("CronJob")
+    }
+    assert len(hashes) == len(set(hashes.values())) == 3
+    assert None not in hashes.values()
+
+
+def test_clients_are_told_where_their_certificates_are(guarded: list[Document]) -> None:
+    """By environment variables that hold file names, and no secret."""
+    names = {f"KAFKA_CLIENT_SSL_{part}_LOCATION" for part in ("CA", "CERTIFICATE", "KEY")}
+    for settings in ("commodity-analytics-config", "commodity-price-pipeline-config"):
+        data = named(guarded, f"ConfigMap {settings}")["data"]
+        assert {data[one].rpartition("/")[0] for one in names} == {"/run/secrets/kafka"}
+    (topics,) = named(guarded, "Deployment kafka-topics")["spec"]["template"]["spec"]["containers"]
+    assert names <= {variable["name"] for variable in topics["env"]}
+
+
+def test_no_key_stands_outside_its_secret(guarded: list[Document]) -> None:
+    """Neither as it is nor encoded, and the authority's in no other Secret either."""
+    private = {
+        (name(one), value)
+        for one in guarded
+        if one["kind"] == "Secret" and "ca.crt" in one["data"] | {"ca.crt": ""}
+        for key, encoded in one["data"].items()
+        if key.endswith(("key", ".pem"))
+        for value in (encoded, base64.b64decode(encoded).decode())
+    }
+    assert len(private) == 2 * 7
+    for owner, value in private:
+        assert [name(one) for one in guarded if name(one) != owner and value in yaml.safe_dump(one, width=10**6)] == []
+
+
+def test_rights_are_the_least(guarded: list[Document]) -> None:
+    """What each principal is for, and no word more: nobody but the admin changes, makes or deletes anything."""
+    access = json.loads(named(guarded, "ConfigMap kafka-topics")["data"]["topics.json"])["access"]
+    granted = {
+        (one["principal"], operation, one.get("topic") or f"group {one['group']}")
+        for one in access
+        for operation in one["operations"]
+    }
+    assert granted == {
+        ("producer", "write", "commodity-prices"),
+        ("producer", "describe_configs", "commodity-prices"),
+        ("consumer", "read", "commodity-prices"),
+        ("consumer", "read", "group commodity-analytics"),
+        ("consumer", "write", "commodity-prices-dlq"),
+        ("etl", "write", "commodity-prices"),
+        ("etl", "write", "commodity-price-rejects"),
+    }

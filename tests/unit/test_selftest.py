@@ -70,6 +70,13 @@ def test_a_real_run_can_be_tried_on(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_validation_can_be_tried_on(tmp_path: Path) -> None:
+    """Its posture is in no ledger, and not on trial."""
+    run = Run()
+    run.manifest["plan"]["parts"] = ["preflight", "etl", "posture"]
+    trial.check_source(run.write(tmp_path))
+
+
 def test_a_run_that_did_not_pass_is_refused(tmp_path: Path) -> None:
     """Its own complaints would hide those that are seeded."""
     run = Run()

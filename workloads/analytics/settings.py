@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from workloads.identity import KafkaIdentity
 from workloads.timeouts import KafkaTimeouts
 
 ClientSettings: TypeAlias = dict[str, str | int | float | bool]
@@ -56,6 +57,7 @@ class AnalyticsSettings(BaseSettings):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     max_poll_interval_ms: int = Field(default=45_000, ge=6000)
     timeouts: KafkaTimeouts = Field(default_factory=KafkaTimeouts)
+    identity: KafkaIdentity = Field(default_factory=KafkaIdentity)
 
     @model_validator(mode="after")
     def _consistent(self) -> AnalyticsSettings:
@@ -90,6 +92,7 @@ class AnalyticsSettings(BaseSettings):
         return {
             "bootstrap.servers": self.bootstrap_servers,
             **self.timeouts.client(),
+            **self.identity.client(),
         }
 
     def consumer(self) -> ClientSettings:

@@ -56,7 +56,7 @@ def _run(settings: EtlSettings, token: str, summary: Summary) -> int:
                 (settings.topic, settings.rejects_topic),
                 settings.start_seconds,
                 settings.delivery_seconds,
-                settings.timeouts,
+                settings.client(),
             )
             outlets = pipeline.Outlets(
                 produce.Outlet(producer, settings.topic, settings.run_id, "etl"),

@@ -12,13 +12,12 @@ from confluent_kafka import KafkaException, Producer
 from workloads.etl.transform import message_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import KafkaError
     from confluent_kafka import Message as Delivered
 
     from workloads.etl.transform import Message
-    from workloads.timeouts import KafkaTimeouts
 
     Report: TypeAlias = Callable[[KafkaError | None, Delivered], None]
 
@@ -29,7 +28,9 @@ class KafkaUnusableError(RuntimeError):
     """Kafka can't be used; the message says why and what to do."""
 
 
-def settings(bootstrap_servers: str, delivery_seconds: float, timeouts: KafkaTimeouts) -> dict[str, str | int | bool]:
+def settings(
+    bootstrap_servers: str, delivery_seconds: float, client: Mapping[str, str | int]
+) -> dict[str, str | int | bool]:
     """What librdkafka is told; each one named differs from its default for the reason given."""
     return {
         "bootstrap.servers": bootstrap_servers,
@@ -40,7 +41,7 @@ def settings(bootstrap_servers: str, delivery_seconds: float, timeouts: KafkaTim
         "linger.ms": 5,
         "partitioner": "murmur2_random",  # the same key lands where Java's clients would put it
         "delivery.timeout.ms": int(delivery_seconds * 1000),
-        **timeouts.client(),
+        **client,
     }
 
 
@@ -49,14 +50,14 @@ def connect(
     topics: Iterable[str],
     start_seconds: float,
     delivery_seconds: float,
-    timeouts: KafkaTimeouts,
+    client: Mapping[str, str | int],
 ) -> Producer:
-    """A producer whose brokers answered and have all these topics.
+    """A producer whose brokers answered and have all these topics; `client` is what every client is told.
 
     Raises:
         KafkaUnusableError: No broker answers within `start_seconds`, or a topic is missing.
     """
-    producer = Producer(settings(bootstrap_servers, delivery_seconds, timeouts), logger=logging.getLogger("librdkafka"))
+    producer = Producer(settings(bootstrap_servers, delivery_seconds, client), logger=logging.getLogger("librdkafka"))
     try:
         present = producer.list_topics(timeout=start_seconds).topics
     except KafkaException as error:

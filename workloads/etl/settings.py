@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003  # pydantic reads the annotation at run 
 from pydantic import Field, HttpUrl
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from workloads.identity import KafkaIdentity
 from workloads.timeouts import KafkaTimeouts
 
 
@@ -27,4 +28,9 @@ class EtlSettings(BaseSettings):
     delivery_seconds: float = Field(default=120.0, ge=1.0)
     metrics_file: Path | None = None
     timeouts: KafkaTimeouts = Field(default_factory=KafkaTimeouts)
+    identity: KafkaIdentity = Field(default_factory=KafkaIdentity)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    def client(self) -> dict[str, str | int]:
+        """How soon a client of Kafka notices what is gone, and who it is, as librdkafka has it."""
+        return {**self.timeouts.client(), **self.identity.client()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,7 @@ from rich.console import Console
 from assay.cli import cli
 from assay.errors import UsageError
 from assay.posture.probe import Finding, Probe, Result, unverifiable
-from assay.posture.report import remedies, show, text
+from assay.posture.report import remedies, show
 from assay.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -52,14 +51,6 @@ def test_what_to_do_is_said_once() -> None:
     twice = Finding(PROBE, Result.ALLOWED, "allowed", remedy="Forbid it.")
     assert remedies([REFUSED]) == []
     assert remedies([twice, ALLOWED]) == ["family/one, family/two: Forbid it."]
-
-
-def test_machines_get_all_of_it() -> None:
-    """One document, with the verdict and each finding."""
-    found = json.loads(text([REFUSED, ALLOWED]))
-    assert found["verdict"] == "fail"
-    assert [one["result"] for one in found["findings"]] == ["refused", "allowed"]
-    assert found["findings"][0]["authorities"] == ["a standard", "another one"]
 
 
 def test_a_file_that_can_not_be_written_is_said_before_anything_is_tried(tmp_path: Path) -> None:

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import yaml
+import answering
+from answering import Refusing
 
-from assay.platform import Platform
 from assay.posture.scene import Scene
 from assay.posture.survey import FAMILIES, survey
 from assay.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from assay.posture.probe import Finding
-
-
-class Refusing(BaseHTTPRequestHandler):
-    """An API server that refuses everything."""
-
-    protocol_version = "HTTP/1.1"
-
-    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        """Status and document."""
-        del method, path, body
-        return 403, {"kind": "Status", "message": "forbidden: you may do nothing", "code": 403}
-
-    def handle_request(self) -> None:
-        """Read, answer."""
-        length = int(self.headers.get("Content-Length", 0))
-        body = json.loads(self.rfile.read(length) or b"{}")
-        status, document = self.answer(self.command, self.path.partition("?")[0].rstrip("/"), body)
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_DELETE = handle_request  # noqa: N815  # as the base class calls them
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
 
 class Accepting(Refusing):
@@ -115,31 +82,10 @@ THERE: dict[str, Any] = {
 }
 
 
-@contextmanager
-def scene(folder: Path, handler: type[Refusing]) -> Iterator[Scene]:
-    """A scene whose API server this is."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "made-up",
-        "contexts": [{"name": "made-up", "context": {"cluster": "made-up", "user": "made-up"}}],
-        "clusters": [{"name": "made-up", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "made-up", "user": {}}],
-    }
-    (folder / "kubeconfig").write_text(yaml.safe_dump(document))
-    try:
-        yield Scene(Platform(folder / "kubeconfig", "made-up"))
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def findings(folder: Path, handler: type[Refusing]) -> dict[str, Finding]:
     """The findings by name; none of them is of a crash."""
-    with scene(folder, handler) as made:
-        found = survey(made)
+    with answering.platform(folder, handler) as made:
+        found = survey(Scene(made))
     assert [one.probe for one in found] == [probe for family in FAMILIES.values() for probe in family.PROBES]
     assert [one.happened for one in found if "crashed" in one.happened] == []
     return {one.probe.name: one for one in found}

@@ -207,9 +207,9 @@ def test_a_delivery_that_fails_is_neither_produced_nor_forgotten() -> None:
 def test_kafka_that_does_not_answer_or_lacks_the_topic_is_one_sentence(brokers: MockBrokers) -> None:
     """Both are said before a row is read."""
     with pytest.raises(produce.KafkaUnusableError, match=r"127\.0\.0\.1:1 can't be reached .*\.$"):
-        produce.connect("127.0.0.1:1", ["commodity-prices"], 0.3, 1.0, KafkaTimeouts())
+        produce.connect("127.0.0.1:1", ["commodity-prices"], 0.3, 1.0, KafkaTimeouts().client())
     with pytest.raises(produce.KafkaUnusableError, match="has no topic absent: create it"):
-        produce.connect(brokers.address, ["absent"], 10.0, 1.0, KafkaTimeouts())
+        produce.connect(brokers.address, ["absent"], 10.0, 1.0, KafkaTimeouts().client())
 
 
 @pytest.mark.parametrize(
