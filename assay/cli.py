@@ -152,12 +152,14 @@ def down(target: Target) -> Verdict:
 def deploy(target: Target, extras: tuple[str, ...]) -> Verdict:
     """Provision the platform with playbooks/site.yml; a second run changes nothing."""
     from assay.deploy import deploy as provision  # noqa: PLC0415  # see above
+    from assay.deploy import known  # noqa: PLC0415  # see above
     from assay.progress import Phases  # noqa: PLC0415  # see above
 
     phases = Phases(PROGRESS)
     with phases.phase("deploy"):
-        cluster = target.cluster(phases.tell)
-        result = provision(cluster.kubeconfig, cluster.context, _variables(extras), phases.tell)
+        cluster = target.made(phases.tell)
+        variables = {**known(cluster), **_variables(extras)}
+        result = provision(cluster.kubeconfig, cluster.context, variables, phases.tell)
     OUT.print(f"{result.changed} tasks changed something.", highlight=False)
     _tell_certificates(cluster, _variables(extras))
     return Verdict.PASS
@@ -180,7 +182,7 @@ def rotate(target: Target, extras: tuple[str, ...]) -> Verdict:
     phases = Phases(PROGRESS)
     variables = {"platform_kafka_security": "mtls", **_variables(extras)}
     with phases.phase("rotate"):
-        cluster = target.cluster(phases.tell)
+        cluster = target.made(phases.tell)
         renew(cluster.kubeconfig, cluster.context, variables, phases.tell)
     _tell_certificates(cluster, variables)
     return Verdict.PASS
@@ -197,7 +199,7 @@ def teardown(target: Target) -> Verdict:
 
     phases = Phases(PROGRESS)
     with phases.phase("teardown"):
-        cluster = target.cluster(phases.tell)
+        cluster = target.made(phases.tell)
         remove(cluster.kubeconfig, cluster.context, on_event=phases.tell)
         credentials.forget(cluster.kubeconfig, NAMESPACE)
     return Verdict.PASS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from assay import credentials, engine, experiment, manifest, report, run, stages
 from assay.campaign.running import await_whole
-from assay.deploy import deploy
+from assay.deploy import deploy, known
 from assay.errors import AssayError
 from assay.manifest import Experiment, Objectives
 from assay.memory import PeakMemory
@@ -62,7 +62,7 @@ def validate(
             with phases.phase("up"):
                 target.up(phases.tell)
             with phases.phase("deploy"):
-                deploy(cluster.kubeconfig, cluster.context, {}, phases.tell)
+                deploy(cluster.kubeconfig, cluster.context, known(cluster), phases.tell)
             recorded = run.begin(folder, plan, Objectives(), target.facts())
             platform, stopped = Platform(cluster.kubeconfig, cluster.context), ""
             try:
