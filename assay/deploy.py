@@ -143,8 +143,8 @@ def _play(
     password = os.environ.get("ASSAY_VAULT_PASSWORD_FILE")
     if password and not Path(password).is_file():
         raise UsageError(
-            f"ASSAY_VAULT_PASSWORD_FILE names {password}, which is no file: write the password of the inventory's vault "
-            "into it, or unset the variable where the vault is the sample inventory's."
+            f"ASSAY_VAULT_PASSWORD_FILE names {password}, which is no file: write the password of the inventory's "
+            "vault into it, or unset the variable where the vault is the sample inventory's."
         )
     folder = ROOT / "playbooks"
     if not (folder / playbook).is_file():
@@ -176,7 +176,7 @@ def _play(
         )
     if run.status != "successful" and not cancelled.is_set():
         raise listener.failure(playbook)
-    return DeployResult(listener.changed, tuple(sorted(listener.objects)), dict(listener.seconds))
+    return DeployResult(listener.changed, tuple(sorted(set(listener.objects))), dict(listener.seconds))
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apiserver
 import pytest
+import yaml
 
 from assay.deploy import deploy
 from assay.errors import UsageError
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from apiserver import Admission
 
 ROOT: Final = Path(__file__).parents[2]
-SECRET: Final = "sesame-open-42"
+SECRET: Final = "sesame-open-42"  # noqa: S105  # made up
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,9 @@ WRONG: Final = {
     ),
     "kubeconfig": Wrong(r"There is no kubeconfig file .*nowhere: name one.*platform_kubeconfig or KUBECONFIG"),
     "context": Wrong(
-        r"The cluster elsewhere of .* can't be used: .*elsewhere.*See that it is up", admission="judges", context="elsewhere"
+        r"The cluster elsewhere of .* can't be used: .*elsewhere.*See that it is up",
+        admission="judges",
+        context="elsewhere",
     ),
     "no Pod Security": Wrong(
         r"The cluster enforces no Pod Security.*switch the API server's admission plugin PodSecurity on",
@@ -120,7 +125,14 @@ def play(*arguments: str) -> tuple[int, str]:
 
 
 #: What is tried with ansible-playbook alone, too; the others take the same ways.
-ALONE: Final = ("vault password", "no vault password", "credentials of a wrong type", "type", "kubeconfig", "no Pod Security")
+ALONE: Final = (
+    "vault password",
+    "no vault password",
+    "credentials of a wrong type",
+    "type",
+    "kubeconfig",
+    "no Pod Security",
+)
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -132,20 +144,22 @@ def test_it_is_refused_in_one_sentence(
     (tmp_path / "password").write_text("not-this-one\n")
     for name, value in wrong.environment.items():
         monkeypatch.setenv(name, value.format(folder=tmp_path))
-    nowhere: tuple[Path, list[str]] = (tmp_path / "nowhere", [])
-    with apiserver.serving(tmp_path, wrong.admission) if wrong.admission else nullcontext(nowhere) as (file, written):
+    nowhere = tmp_path / "nowhere", apiserver.Store("judges")
+    with apiserver.serving(tmp_path, wrong.admission) if wrong.admission else nullcontext(nowhere) as (file, kept):
         given = {**wrong.variables, "platform_kubeconfig": str(file), "platform_context": wrong.context}
         with pytest.raises(UsageError, match=wrong.said) as refused:
             deploy(file, wrong.context, wrong.variables)
         # The Kubernetes client keeps what an API server knows in a file of its own
         assert [path for path in temporary.iterdir() if path.suffix != ".json"] == []
-        code, printed = play("playbooks/site.yml", "-e", json.dumps(given)) if what in ALONE else (1, str(refused.value))
+        code, printed = (
+            play("playbooks/site.yml", "-e", json.dumps(given)) if what in ALONE else (1, str(refused.value))
+        )
     assert code != 0
     assert [line for line in printed.splitlines() if re.search(wrong.said, line)], printed
     assert "\n" not in str(refused.value)
     assert "Traceback" not in printed
     assert SECRET not in printed + str(refused.value)
-    assert written == []
+    assert kept.written == []
 
 
 def test_a_variable_that_an_inventory_lacks_is_named(tmp_path: Path) -> None:
@@ -176,14 +190,14 @@ def test_a_cluster_is_used_unless_it_is_seen_to_enforce_nothing(
     tmp_path: Path, temporary: Path, admission: Admission, more: str, told: bool
 ) -> None:
     """One that judges the label passes; where we may not ask it is said that it is not known; and one may insist."""
-    with apiserver.serving(tmp_path, admission) as (kubeconfig, written):
+    with apiserver.serving(tmp_path, admission) as (kubeconfig, kept):
         arguments = ["-e", f"platform_kubeconfig={kubeconfig}", *([more] if more else [])]
         _, printed = play("playbooks/site.yml", "--tags", "namespace", *arguments)
     assert temporary.is_dir()
     assert "enforces no Pod Security, so" not in printed
     assert ("Whether the cluster enforces Pod Security is not known" in printed) is told
-    # Then it goes on to apply the namespace, and fails, since this API server knows nothing else
-    assert len(written) == 1
+    # Then it goes on to apply, where it may
+    assert bool(kept.written) is (admission != "forbids")
 
 
 @pytest.mark.parametrize(
@@ -209,6 +223,20 @@ def test_a_cluster_without_a_policy_engine_is_told_by_a_brokers_answers(
         assert "network policies is not known" not in printed
         assert "The cluster enforces no" not in printed
     assert ("install a network plugin" in printed.lower()) is bool(code)
+
+
+def test_a_broker_tells_open_from_shut_and_from_no_such_name() -> None:
+    """By the very command that the playbook runs in its pod, here against ports of this machine."""
+    (tried, *_) = yaml.safe_load((ROOT / "playbooks/roles/platform_network/tasks/enforced.yml").read_text())
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as closed:
+        port, shut = listening.getsockname()[1], closed.getsockname()[1]
+        closed.close()
+        command = tried["kubernetes.core.k8s_exec"]["command"]
+        command = command.replace("{{ _platform_network_allowed }}", f"localhost/{port} localhost/{shut}")
+        command = command.replace("{{ _platform_network_forbidden }}", "no-such-name.invalid/1")
+        assert "{{" not in command
+        ran = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["open", "shut", "no such name"]
 
 
 def test_a_cluster_that_was_not_made_is_said_before_anything_is_run(
