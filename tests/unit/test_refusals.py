@@ -184,12 +184,12 @@ def test_a_platform_is_removed_without_the_vaults_password(tmp_path: Path, monke
 
 @pytest.mark.parametrize(
     ("admission", "more", "told"),
-    [("judges", "", False), ("forbids", "", True), ("takes", "-eplatform_unenforced=accepted", False)],
+    [("forbids", "", True), ("takes", "-eplatform_unenforced=accepted", False)],
 )
 def test_a_cluster_is_used_unless_it_is_seen_to_enforce_nothing(
     tmp_path: Path, temporary: Path, admission: Admission, more: str, told: bool
 ) -> None:
-    """One that judges the label passes; where we may not ask it is said that it is not known; and one may insist."""
+    """Where we may not ask it is said that it is not known; and one may insist."""
     with apiserver.serving(tmp_path, admission) as (kubeconfig, kept):
         arguments = ["-e", f"platform_kubeconfig={kubeconfig}", *([more] if more else [])]
         _, printed = play("playbooks/site.yml", "--tags", "namespace", *arguments)
