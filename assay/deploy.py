@@ -25,8 +25,10 @@ import ansible_runner  # type: ignore[import-untyped]  # it ships no types
 from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import FrameType
+
+    from assay.clusters.cluster import Cluster
 
 #: The repository's root: the playbooks are data beside the package, not a part of it.
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -43,11 +45,18 @@ class DeployResult:
 
     Attributes:
         changed: How many tasks changed something (or would, in check mode).
+        objects: What they changed (or would), as `Kind name`.
         seconds: How long each role's tasks took, by role, in the order in which they began.
     """
 
     changed: int
+    objects: tuple[str, ...]
     seconds: Mapping[str, float]
+
+
+def known(cluster: Cluster) -> dict[str, Any]:
+    """Variables that are known of a cluster, better than the inventory does; what the user gives goes above them."""
+    return {"platform_external_cidrs": list(cluster.clients)} if cluster.clients else {}
 
 
 def deploy(
@@ -57,6 +66,7 @@ def deploy(
     on_event: Callable[[str], None] = lambda _: None,
     *,
     check: bool = False,
+    parts: Iterable[str] = (),
 ) -> DeployResult:
     """Provision the platform with playbooks/site.yml and wait until it is ready. A second run changes nothing.
 
@@ -66,12 +76,14 @@ def deploy(
         variables: Variables of the roles (`platform_…`), above those of the inventory.
         on_event: Told `role: task` when a task begins.
         check: Only find out what would change.
+        parts: Only these parts, by the tags of their roles; by default all.
 
     Raises:
         UsageError: A variable is unknown or wrong, or the cluster can't be used; nothing was changed.
         AssayError: A task failed; the sentence names it and the cause.
     """
-    return _play("site.yml", _platform_variables(kubeconfig, context, variables), on_event, check=check)
+    given = _platform_variables(kubeconfig, context, variables)
+    return _play("site.yml", given, on_event, check=check, tags=tuple(parts))
 
 
 def teardown(
@@ -123,8 +135,19 @@ def _platform_variables(kubeconfig: Path, context: str, variables: Mapping[str, 
 
 
 def _play(
-    playbook: str, variables: Mapping[str, Any], on_event: Callable[[str], None], *, check: bool = False
+    playbook: str,
+    variables: Mapping[str, Any],
+    on_event: Callable[[str], None],
+    *,
+    check: bool = False,
+    tags: tuple[str, ...] = (),
 ) -> DeployResult:
+    password = os.environ.get("ASSAY_VAULT_PASSWORD_FILE")
+    if password and not Path(password).is_file():
+        raise UsageError(
+            f"ASSAY_VAULT_PASSWORD_FILE names {password}, which is no file: write the password of the inventory's "
+            "vault into it, or unset the variable where the vault is the sample inventory's."
+        )
     folder = ROOT / "playbooks"
     if not (folder / playbook).is_file():
         raise AssayError(f"There is no {folder / playbook}: run assay from a checkout of its repository.")
@@ -141,6 +164,7 @@ def _play(
             playbook=str(folder / playbook),
             inventory=str(folder / "inventory" / "hosts.yml"),
             cmdline=f"--extra-vars @{given}{' --check' if check else ''}",
+            tags=",".join(tags) or None,
             envvars={
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                 "ANSIBLE_LOCAL_TEMP": str(temporary),
@@ -154,7 +178,7 @@ def _play(
         )
     if run.status != "successful" and not cancelled.is_set():
         raise listener.failure(playbook)
-    return DeployResult(changed=listener.changed, seconds=dict(listener.seconds))
+    return DeployResult(listener.changed, tuple(sorted(set(listener.objects))), dict(listener.seconds))
 
 
 @contextmanager
@@ -187,11 +211,13 @@ class Listener:
     Attributes:
         on_event: Told `role: task` when a task begins.
         changed: Tasks that changed something.
+        objects: What the playbook says that they changed, as `Kind name`.
         seconds: By role.
     """
 
     on_event: Callable[[str], None]
     changed: int = 0
+    objects: list[str] = field(default_factory=list)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _failed: Mapping[str, Any] | None = None
     _failed_item: Mapping[str, Any] | None = None
@@ -208,6 +234,8 @@ class Listener:
                 self.changed += bool(data.get("res", {}).get("changed"))
             elif kind != "runner_on_skipped" and not data.get("ignore_errors"):
                 self._failed = data
+        elif kind == "playbook_on_stats":
+            self.objects += data.get("artifact_data", {}).get("platform_changed", [])
         elif kind == "runner_item_on_failed":
             self._failed_item = data
         elif "[ERROR]" in (text := event.get("stdout") or ""):

@@ -53,6 +53,17 @@ class Target:
             report=tell,
         )
 
+    def made(self, tell: Callable[[str], None] = lambda _: None) -> Cluster:
+        """The cluster, which has been made.
+
+        Raises:
+            UsageError: There is no such cluster.
+        """
+        cluster = self.cluster(tell)
+        if not cluster.kubeconfig.exists():
+            raise UsageError(f"There is no cluster {self.name!r} here: make it with `assay up`, or name a --context.")
+        return cluster
+
     def up(self, tell: Callable[[str], None]) -> Cluster:
         """The cluster, made or found up; an embedded one from what the present sources build.
 
@@ -79,9 +90,7 @@ class Target:
         from assay import credentials  # noqa: PLC0415  # see below
         from assay.platform import Platform  # noqa: PLC0415  # the Kubernetes client takes most of a second to import
 
-        cluster = self.cluster()
-        if not cluster.kubeconfig.exists():
-            raise UsageError(f"There is no cluster {self.name!r} here: make it with `assay up`, or name a --context.")
+        cluster = self.made()
         platform = Platform(cluster.kubeconfig, cluster.context)
         platform.check()
         credentials.provide(platform)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from assay import credentials, engine, experiment, manifest, report, run, stages
 from assay.campaign.running import await_whole
 from assay.checks.posture import PART
-from assay.deploy import deploy
+from assay.deploy import deploy, known
 from assay.errors import AssayError
 from assay.manifest import Experiment, Objectives
 from assay.memory import PeakMemory
@@ -66,7 +66,7 @@ def validate(
             with phases.phase("up"):
                 target.up(phases.tell)
             with phases.phase("deploy"):
-                deploy(cluster.kubeconfig, cluster.context, {}, phases.tell)
+                deploy(cluster.kubeconfig, cluster.context, known(cluster), phases.tell)
             recorded = run.begin(folder, plan, Objectives(), target.facts())
             platform, stopped = Platform(cluster.kubeconfig, cluster.context), ""
             try:

@@ -81,6 +81,10 @@ class Cluster(Protocol):
     def audit_log(self) -> Path | None:
         """The API server's audit log on this machine, for `assay.audit`; None: there is none, or it is out of reach."""
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """The addresses that its nodes see this machine connect from, as ranges; none: that is not known."""
+
     def available(self) -> str | None:
         """Why this kind of cluster can't be had on this machine, in one sentence; None if it can."""
 

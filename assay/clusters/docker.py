@@ -91,6 +91,11 @@ class DockerCluster:
     def audit_log(self) -> None:
         """None: these tools' API servers write one only where they are configured to, inside of a container."""
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Not known: Docker may hide the machine behind a bridge's address, or not."""
+        return ()
+
     def available(self) -> str | None:
         """Which tool is missing, or that no Docker engine answers; None if all is there."""
         missing = [one for one in (self._tool, "kubectl") if shutil.which(one) is None]

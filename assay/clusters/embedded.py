@@ -126,6 +126,12 @@ class EmbeddedCluster:
         return log if log.is_file() else None
 
     @property
+    def clients(self) -> tuple[str, ...]:
+        """The machine's own end of the link into the fabric; none before `create`."""
+        record = self._state.record()
+        return (f"{record.addresses.host}/32",) if record is not None and record.octet else ()
+
+    @property
     def etcd(self) -> Path:
         """The folder of etcd's own files."""
         return self._state.etcd

@@ -62,6 +62,11 @@ class ExistingCluster:
     def audit_log(self) -> None:
         """Out of reach: whether there is one, and where, only the cluster's operator knows."""
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Not known: what lies between this machine and its nodes may give our connections other addresses."""
+        return ()
+
     def available(self) -> str | None:
         """Why the cluster can't be used, in one sentence: its API server does not answer within 5 s, or refuses us."""
         try:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 def deploy(target: Target, extras: tuple[str, ...]) -> Verdict:
     """Provision the platform with playbooks/site.yml; a second run changes nothing."""
     from assay.deploy import deploy as provision  # noqa: PLC0415  # see `assay.commands`
+    from assay.deploy import known  # noqa: PLC0415  # see `assay.commands`
     from assay.progress import Phases  # noqa: PLC0415  # see `assay.commands`
 
     phases = Phases(PROGRESS)
     with phases.phase("deploy"):
-        cluster = target.cluster(phases.tell)
-        result = provision(cluster.kubeconfig, cluster.context, _variables(extras), phases.tell)
+        cluster = target.made(phases.tell)
+        variables = {**known(cluster), **_variables(extras)}
+        result = provision(cluster.kubeconfig, cluster.context, variables, phases.tell)
     OUT.print(f"{result.changed} tasks changed something.", highlight=False)
     _tell_certificates(cluster, _variables(extras))
     return Verdict.PASS
@@ -51,7 +53,7 @@ def rotate(target: Target, extras: tuple[str, ...]) -> Verdict:
     phases = Phases(PROGRESS)
     variables = {"platform_kafka_security": "mtls", **_variables(extras)}
     with phases.phase("rotate"):
-        cluster = target.cluster(phases.tell)
+        cluster = target.made(phases.tell)
         renew(cluster.kubeconfig, cluster.context, variables, phases.tell)
     _tell_certificates(cluster, variables)
     return Verdict.PASS
@@ -68,7 +70,7 @@ def teardown(target: Target) -> Verdict:
 
     phases = Phases(PROGRESS)
     with phases.phase("teardown"):
-        cluster = target.cluster(phases.tell)
+        cluster = target.made(phases.tell)
         remove(cluster.kubeconfig, cluster.context, on_event=phases.tell)
         credentials.forget(cluster.kubeconfig, NAMESPACE)
     return Verdict.PASS

@@ -18,7 +18,7 @@ from assay import host, ledger, sealed
 from assay.chaos.readiness import is_ready
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
-from assay.deploy import deploy
+from assay.deploy import deploy, known
 from assay.kafka.admin import Admin
 from assay.ledger import LedgerWriter
 from assay.platform import Platform
@@ -81,7 +81,7 @@ def cluster(new_cluster: Callable[..., EmbeddedCluster]) -> EmbeddedCluster:
 @pytest.fixture(scope="session")
 def deployed(cluster: EmbeddedCluster) -> EmbeddedCluster:
     """The session's cluster with the platform on it, until the session ends."""
-    deploy(cluster.kubeconfig, cluster.context)
+    deploy(cluster.kubeconfig, cluster.context, known(cluster))
     return cluster
 
 

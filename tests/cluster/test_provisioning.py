@@ -6,6 +6,10 @@ do, a run does it, and a second run changes nothing.
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,12 +17,17 @@ from kubernetes import client, config, dynamic
 
 from assay.deploy import deploy, teardown
 from assay.errors import UsageError
+from assay.platform import Platform
+
+from .conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assay.clusters.cluster import Cluster
+    from assay.clusters.embedded import EmbeddedCluster
 
+ROOT = Path(__file__).parents[2]
 NAMESPACE = "production"
 OURS = "app.kubernetes.io/managed-by=assay,app.kubernetes.io/instance=production"
 PDB = "commodity-analytics-consumer"
@@ -137,6 +146,59 @@ def test_a_pod_that_violates_restricted_is_refused(api: client.ApiClient) -> Non
     }
     with pytest.raises(client.ApiException, match="violates PodSecurity"):
         core.create_namespaced_pod(NAMESPACE, pod, dry_run="All")
+
+
+def enforced(cluster: Cluster) -> str:
+    """What the playbook says of the network policies; empty where they are enforced."""
+    ran = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            "tests/cluster/enforced.yml",
+            *("-e", f"platform_kubeconfig={cluster.kubeconfig}", "-e", f"platform_context={cluster.context}"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join((ran.stdout + ran.stderr).split())
+    if ran.returncode:
+        return said
+    return said if "network policies is not known" in said else ""
+
+
+@pytest.mark.usefixtures("provisioned")
+def test_a_cluster_that_obeys_no_policy_is_refused(cluster: Cluster, api: client.ApiClient) -> None:
+    """Without any policy a broker reaches what it must not, as where there is no engine; with them it does not."""
+    assert enforced(cluster) == ""
+    client.NetworkingV1Api(api).delete_collection_namespaced_network_policy(NAMESPACE)
+    told = "The cluster enforces no network policies: a broker reaches commodity-feed"
+    until(lambda: told in enforced(cluster), "it is told")
+    deploy(cluster.kubeconfig, cluster.context, parts=["network"])
+    assert enforced(cluster) == ""
+
+
+@pytest.mark.usefixtures("provisioned")
+def test_the_brokers_are_reached_from_this_machine_alone(cluster: EmbeddedCluster) -> None:
+    """By the one address that the cluster says it sees us with; with any other address in its place, not at all."""
+    bootstrap = Platform(cluster.kubeconfig, cluster.context).bootstrap().split(",")
+
+    def reached() -> list[bool]:
+        return [_connects(*one.rsplit(":", 1)) for one in bootstrap]
+
+    (ours,) = cluster.clients
+    for cidr, reaches in (("192.0.2.1/32", False), (ours, True)):
+        deploy(cluster.kubeconfig, cluster.context, {"platform_external_cidrs": [cidr]}, parts=["network"])
+        until(lambda reaches=reaches: reached() == [reaches] * 3, f"{cidr}: {reaches}", 30)  # type: ignore[misc]  # a default binds it
+    deploy(cluster.kubeconfig, cluster.context, parts=["network"])
+
+
+def _connects(host: str, port: str) -> bool:
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.usefixtures("provisioned")

@@ -240,7 +240,7 @@ def test_a_whole_run_passes(cluster: EmbeddedCluster, secured: Platform, tmp_pat
     plan = Plan(messages=20_000, rate_per_second=2000, seed=1, topic=TOPIC, group=GROUP, partitions=PARTITIONS)
     objectives = Objectives(throughput_per_second=1500)
     recorded = run.begin(folder, plan, objectives, {"kind": "embedded", "name": cluster.name})
-    record(secured, recorded, Phases(Console(quiet=True)))
+    record(secured, recorded, Phases(Console(quiet=True)), cluster.audit_log)
     recorded.seal()
     judgement, _ = judged(folder)
     assert judgement.verdict is Verdict.PASS, judgement.sentence

@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import rendered
 import yaml
+from kubernetes.utils.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,14 +118,25 @@ def test_pods_comply_with_restricted(documents: list[Document]) -> None:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), made_by
         for volume in spec["volumes"]:
             assert volume.keys() - {"name"} <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}, made_by
-        for container in spec["containers"]:
+        for container in [*spec["containers"], *spec.get("initContainers", ())]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }, made_by
-            for bound in ("requests", "limits"):
-                assert container["resources"][bound].keys() == {"cpu", "memory"}, made_by
+
+
+def test_every_container_has_requests_and_limits(documents: list[Document], guarded: list[Document]) -> None:
+    """Of both, and no request beyond its limit; the quota refuses pods without, and nothing else sets them here."""
+    seen = 0
+    for made_by, pod in [*pods(documents), *pods(guarded)]:
+        for container in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())]:
+            requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+            assert requests.keys() == limits.keys() == {"cpu", "memory"}, made_by
+            for resource, asked in requests.items():
+                assert 0 < parse_quantity(asked) <= parse_quantity(limits[resource]), (made_by, resource)
+            seen += 1
+    assert seen == 12
 
 
 def test_the_namespace_enforces_restricted_and_the_quota(documents: list[Document]) -> None:

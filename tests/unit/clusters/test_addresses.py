@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assay.clusters import addresses
 from assay.clusters.addresses import Addresses
+from assay.clusters.embedded import EmbeddedCluster
+from assay.clusters.state import State, new_record
 from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def nets(*texts: str) -> tuple[IPv4Network, ...]:
@@ -66,3 +72,11 @@ def test_a_free_range_can_be_asked_for_and_a_taken_one_is_refused() -> None:
     assert addresses.explicit("10.77.0.0/16", nets("10.78.0.0/16")).octet == 77
     with pytest.raises(UsageError, match=r"10\.77\.0\.0/16 clashes with 10\.77\.3\.0/24"):
         addresses.explicit("10.77.0.0/16", nets("10.77.3.0/24"))
+
+
+def test_nodes_see_this_machine_by_its_own_end_of_the_link(tmp_path: Path) -> None:
+    """Which is known once the cluster has its addresses, and not before."""
+    cluster = EmbeddedCluster("x", root=tmp_path)
+    assert cluster.clients == ()
+    State(tmp_path / "x").save(new_record("x", "embedded", 3, 207))
+    assert cluster.clients == ("10.207.255.2/32",)
