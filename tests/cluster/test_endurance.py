@@ -60,7 +60,7 @@ def test_nothing_is_lost_or_repeated_while_a_consumer_is_killed(
         recorded = runs.begin(folder, plan, OBJECTIVES, {"kind": "embedded", "name": deployed.name})
         with ThreadPoolExecutor(1) as beside:
             killing = beside.submit(_kill, platform, recorded, holders[number % PARTITIONS])
-            record(platform, recorded, Phases(Console(quiet=True)))
+            record(platform, recorded, Phases(Console(quiet=True)), deployed.audit_log)
             killing.result()
         recorded.seal()
         judgement, _ = judged(folder)
