@@ -51,6 +51,8 @@ REMOVED: Final[dict[str, set[str]]] = {
     "analytics-from-monitoring": set(),
     "feed-from-monitoring": set(),
 }
+#: Those that are tried with every build, one of each way in which it is seen; each takes 20 s.
+EACH_BUILD: Final = ("default-deny", "production-egress-dns", "catalog-from-readers")
 #: What `baseline` lets through and `restricted` does not; `proc-mount` only for a pod with users of its own.
 RESTRICTED_ONLY: Final = {
     *("pods/capabilities-kept", "pods/privilege-escalation", "pods/non-root-missing", "pods/run-as-root"),
@@ -114,7 +116,9 @@ def without_policy(scene: Scene, name: str) -> Iterator[None]:
         api.create_namespaced_network_policy(scene.namespace, kept)
 
 
-@pytest.mark.parametrize("name", REMOVED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[] if one in EACH_BUILD else [pytest.mark.endurance]) for one in REMOVED]
+)
 def test_each_policy_that_is_removed_is_seen(scene: Scene, name: str) -> None:
     """By its rule that is missing, and by connecting where anybody uses it."""
     with without_policy(scene, name):
