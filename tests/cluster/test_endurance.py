@@ -65,6 +65,7 @@ def test_nothing_is_lost_or_repeated_while_a_consumer_is_killed(
         recorded.seal()
         judgement, _ = judged(folder)
         found = {one.check: (one.verdict, one.summary) for one in judgement.findings}
+        assert {check: summary for check, (verdict, summary) in found.items() if verdict is not Verdict.PASS} == {}
         assert judgement.verdict is Verdict.PASS, judgement.sentence
         assert found["redelivered"][1].startswith("0 rows")
         assert judgement.history is not None
