@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from assay.run import Run
 
 MESSAGES = 100_000
-#: A consumer that starts again takes a whole core for seconds: the full rate is what a machine without a fault shows.
+#: A consumer that starts again takes a whole core for seconds, and brokers that have just started are slow: the full
+#: rate is what a machine without a fault shows. Here it is about loss.
 RATE = 6000
-OBJECTIVES = Objectives(throughput_per_second=5000)
+OBJECTIVES = Objectives(throughput_per_second=2000, etl_records_per_second=2000)
 #: The consumer dies once a third of the messages has arrived.
 MOMENT = MESSAGES // 3
 
