@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from assay.checks.finding import UndecidedError
-from assay.checks.service import Service, gaps, longest_gap
+from assay.checks.service import Service, gaps, longest_gap, longest_stretch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +96,8 @@ class Outage:
     @property
     def longest_gap(self) -> float:
         """The longest time without an acknowledgement in any partition, in seconds."""
-        return max(self.ack_gaps.values(), default=0.0)
+        first, last = self.longest
+        return (last - first) / 1e9
 
 
 def usual_before(service: Service, at_ns: int) -> Usual:
@@ -151,14 +152,14 @@ def outage_of(service: Service, fault: Fault) -> Outage:
             served,
         )
     over = max(served, min(fault.healed_ns or served, end))
-    stretches = [one for times in service.acked.values() for one in gaps(times, bitten, over)]
+    acks = {number: longest_stretch(times, bitten, over) for number, times in sorted(service.acked.items())}
     return Outage(
         bitten,
         served,
         usual,
-        {number: longest_gap(times, bitten, over) for number, times in sorted(service.acked.items())},
+        {number: (last - first) / 1e9 for number, (first, last) in acks.items()},
         {number: longest_gap(times, bitten, over) for number, times in sorted(service.consumed.items())},
-        max(stretches, key=lambda one: one[1] - one[0], default=(bitten, bitten)),
+        max(acks.values(), key=lambda one: one[1] - one[0], default=(bitten, bitten)),
         int(service.lag[(service.lag_at >= bitten) & (service.lag_at <= over)].max(initial=0)),
         back,
     )

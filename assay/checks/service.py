@@ -115,6 +115,16 @@ def gaps(times: Array, first_ns: int, last_ns: int) -> Sequence[tuple[int, int]]
     return list(zip(points[:-1].tolist(), points[1:].tolist(), strict=True))
 
 
+def longest_stretch(times: Array, first_ns: int, last_ns: int) -> tuple[int, int]:
+    """The first of the longest of them."""
+    return max(gaps(times, first_ns, last_ns), key=_length, default=(first_ns, first_ns))
+
+
 def longest_gap(times: Array, first_ns: int, last_ns: int) -> float:
-    """The longest such stretch, in seconds."""
-    return max((end - start for start, end in gaps(times, first_ns, last_ns)), default=0) / 1e9
+    """How long that is, in seconds."""
+    return _length(longest_stretch(times, first_ns, last_ns)) / 1e9
+
+
+def _length(stretch: tuple[int, int]) -> int:
+    first, last = stretch
+    return last - first
