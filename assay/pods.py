@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A short-lived pod is ended by its kubelet after this time (seconds), whatever became of its maker.
 LIFETIME_SECONDS: Final = 300
+#: What such a pod with Python does in which other programs are to be run.
+WAIT: Final = ("python3", "-c", f"import time; time.sleep({LIFETIME_SECONDS})")
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 
 

@@ -62,8 +62,7 @@ def record(platform: Platform, ranges: Mapping[int, tuple[int, int]], path: Path
         *(f"{partition}:{start}:{end}" for partition, (start, end) in sorted(ranges.items())),
     ]
     template = platform.template("Deployment", ANALYTICS)
-    wait = ["python3", "-c", f"import time; time.sleep({pods.LIFETIME_SECONDS})"]
-    with pods.temporary_pod(platform, template, wait, READER_LABELS) as pod:
+    with pods.temporary_pod(platform, template, pods.WAIT, READER_LABELS) as pod:
         result = pods.execute(platform, pod, ["python3", "-c", program, *arguments], timeout)
     if result.exit_code:
         last = (result.stderr.strip() or "it said nothing").splitlines()[-1]

@@ -120,8 +120,7 @@ def look(scene: Scene) -> Iterator[Finding]:
 def _stand_in(scene: Scene, budgets: Any) -> Finding:
     """Try it on a pod of our own, before and after it has a budget."""
     template = scene.platform.template("Deployment", ANALYTICS)
-    command = ["python3", "-c", f"import time; time.sleep({pods.LIFETIME_SECONDS})"]
-    with pods.temporary_pod(scene.platform, template, command, dict(_STAND_IN)) as pod:
+    with pods.temporary_pod(scene.platform, template, pods.WAIT, dict(_STAND_IN)) as pod:
         control = _evict(scene, pod)
         labels = {**scene.core.read_namespaced_pod(pod, scene.namespace).metadata.labels}
         selector = {"matchLabels": {name: labels[name] for name in _STAND_IN}}

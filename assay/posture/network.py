@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 #: Where clouds keep their metadata, and often credentials.
 METADATA: Final = "169.254.169.254:80"
 _HTTPS: Final = 443
-_WAIT: Final = f"import time; time.sleep({pods.LIFETIME_SECONDS})"
 _POLICIES: Final = (
     cis("5.3.1", "Ensure that the CNI in use supports NetworkPolicies"),
     cis("5.3.2", "Ensure that all Namespaces have NetworkPolicies defined"),
@@ -285,8 +284,7 @@ def _passing(scene: Scene, stack: ExitStack, untried: dict[str, str]) -> list[En
     ):
         try:
             template = scene.platform.template(kind, name)
-            command = ["python3", "-c", _WAIT]
-            pod = stack.enter_context(pods.temporary_pod(scene.platform, template, command, dict(labels)))
+            pod = stack.enter_context(pods.temporary_pod(scene.platform, template, pods.WAIT, dict(labels)))
         except AssayError as error:
             untried[component] = str(error)
         else:
