@@ -103,6 +103,20 @@ class Site:
         """Any consumer that runs."""
         return next(_running(lambda name: target.find(self.platform, name), self.facts.consumers), None)
 
+    def chosen(self, role: str, seed: int, *brokers: str) -> str:
+        """How a target came to be chosen, and which roles its brokers (pods) have beside, as far as Kafka says it."""
+        said = f"{role}, seed {seed}"
+        numbers = [number for number in map(self.facts.number, brokers) if number is not None]
+        try:
+            all_of = ", ".join(f"broker {one}: {' '.join(roles.held(one, self.facts)) or 'none'}" for one in numbers)
+        except AssayError:
+            all_of = "not known"
+        return f"{said}; roles of {all_of}" if numbers else said
+
+    def brokers_on(self, node: str) -> list[str]:
+        """The brokers' pods that run on a node."""
+        return [one.pod for one in self.brokers() if one.node == node]
+
     def catalog(self) -> str | None:
         """The address of the consumers' catalog."""
         running = [one for one in self.platform.pods("catalog") if one.status.phase == "Running"]
@@ -111,18 +125,21 @@ class Site:
 
 def killed(site: Site, *, who: str, signal: Literal["KILL", "TERM"], role: str, seed: int) -> Fault:
     """A broker or consumer whose processes get a signal."""
-    return Killed(site.platform, site.nodes, site.one(who, role, seed), signal, _as(role, seed))
+    found = site.one(who, role, seed)
+    return Killed(site.platform, site.nodes, found, signal, site.chosen(role, seed, found.pod))
 
 
 def paused(site: Site, *, who: str, role: str, seed: int) -> Fault:
     """A broker or consumer whose processes are stopped."""
-    return Paused(site.nodes, site.one(who, role, seed), _as(role, seed))
+    found = site.one(who, role, seed)
+    return Paused(site.nodes, found, site.chosen(role, seed, found.pod))
 
 
 def deleted(site: Site, *, who: str, role: str, seed: int, grace: str) -> Fault:
     """A broker's or consumer's pod that is deleted."""
     seconds = None if grace == "normal" else 0
-    return Deleted(site.platform, site.nodes, site.one(who, role, seed), seconds, _as(role, seed))
+    found = site.one(who, role, seed)
+    return Deleted(site.platform, site.nodes, found, seconds, site.chosen(role, seed, found.pod))
 
 
 def broker_dropped(
@@ -130,7 +147,8 @@ def broker_dropped(
 ) -> Fault:
     """A broker whose packets are dropped, all or a share."""
     found = site.one("broker", role, seed)
-    return _cut_off(site, found, _as(role, seed), [found], peers=peers, direction=direction, share=share)
+    chosen = site.chosen(role, seed, found.pod)
+    return _cut_off(site, found, chosen, [found], peers=peers, direction=direction, share=share)
 
 
 def consumer_isolated(site: Site, *, role: str, seed: int, direction: str) -> Fault:
@@ -138,14 +156,14 @@ def consumer_isolated(site: Site, *, role: str, seed: int, direction: str) -> Fa
     found = site.one("consumer", role, seed)
     broker = site.one("broker", "random", seed)
     return isolation.consumer(
-        site.nodes, found, broker=broker, catalog=site.catalog(), direction=direction, chosen=_as(role, seed)
+        site.nodes, found, broker=broker, catalog=site.catalog(), direction=direction, chosen=site.chosen(role, seed)
     )
 
 
 def two_brokers(site: Site, *, how: str, seed: int) -> Fault:
     """The same to two brokers at once."""
-    chosen = _as("two that a write needs", seed)
     both = site.two_brokers(seed)
+    chosen = site.chosen("two that a write needs", seed, *(one.pod for one in both))
     return AtOnce([_harmed(site, one, how, chosen, both) for one in both])
 
 
@@ -166,12 +184,14 @@ def node_crashed(site: Site, *, who: str, role: str, seed: int, spare: str) -> F
     if node is None:
         raise UsageError(f"Each node of {who} {role} also runs the {spare}, which is to be spared: use another role.")
     apart = "" if spare == "none" else f", not that of the {spare}"
-    return Crashed(site.platform, site.machines, node, _as(f"of {who} {role}{apart}", seed))
+    chosen = site.chosen(f"of {who} {role}{apart}", seed, *site.brokers_on(node))
+    return Crashed(site.platform, site.machines, node, chosen)
 
 
 def node_drained(site: Site, *, who: str, role: str, seed: int) -> Fault:
     """The node of a broker or consumer that is drained."""
-    return Drained(site.platform, site.nodes, site.one(who, role, seed).node, _as(f"of {who} {role}", seed))
+    node = site.one(who, role, seed).node
+    return Drained(site.platform, site.nodes, node, site.chosen(f"of {who} {role}", seed, *site.brokers_on(node)))
 
 
 def dns_down(site: Site, *, at: str) -> Fault:
@@ -233,7 +253,8 @@ def feed_down(site: Site) -> Fault:
 
 def disk_full(site: Site, *, role: str, seed: int, path: str) -> Fault:
     """A broker whose volume is full."""
-    return Filled(site.platform, site.nodes, site.one("broker", role, seed), path, _as(role, seed))
+    found = site.one("broker", role, seed)
+    return Filled(site.platform, site.nodes, found, path, site.chosen(role, seed, found.pod))
 
 
 def rolling_restart(site: Site) -> Fault:
@@ -283,7 +304,3 @@ def _running(find: Callable[[T], Target], names: Iterable[T]) -> Iterator[Target
     for name in names:
         with suppress(AssayError):
             yield find(name)
-
-
-def _as(role: str, seed: int) -> str:
-    return f"{role}, seed {seed}"

@@ -180,6 +180,16 @@ def choose_consumer(role: str, facts: Facts, seed: int) -> str:
     return found
 
 
+def held(broker: int, facts: Facts) -> tuple[str, ...]:
+    """Every role that a broker has: what its loss costs depends on all of them, not on the one by which it was chosen.
+
+    Such as `controller`, `coordinator`, `leader:0`, `leader:2`; empty: it has none (pure).
+    """
+    found = ["controller"] if broker == facts.controller else []
+    found += ["coordinator"] if broker == facts.coordinator(facts.group) else []
+    return (*found, *(f"leader:{number}" for number, one in sorted(facts.partitions.items()) if one.leader == broker))
+
+
 class LiveFacts:
     """The facts as Kafka and Kubernetes tell them, each asked for when it is first needed, once."""
 
@@ -221,6 +231,10 @@ class LiveFacts:
     def controller(self) -> int:
         """The active controller."""
         return quorum.active_controller(self._admin.bootstrap)
+
+    def number(self, pod: str) -> int | None:
+        """The id of the broker of a pod; None: it is none of `brokers`."""
+        return next((number for number, name in self._broker_pods.items() if name == pod), None)
 
     @property
     def consumers(self) -> tuple[str, ...]:

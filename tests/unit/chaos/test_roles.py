@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from assay.chaos.roles import BROKERS, CONSUMERS, choose_broker, choose_consumer, choose_two
+from assay.chaos.roles import BROKERS, CONSUMERS, choose_broker, choose_consumer, choose_two, held
 from assay.errors import UsageError
 from assay.kafka.admin import PartitionFacts
 
@@ -68,6 +68,13 @@ def test_a_follower_of_everything_leads_nothing() -> None:
 def test_a_leader_that_is_not_the_controller() -> None:
     """Its death costs one election and no second one."""
     assert {choose_broker("leader-not-controller", Told(), seed) for seed in range(20)} == {0, 1}
+
+
+def test_a_broker_has_several_roles() -> None:
+    """All are told: the leader of a partition that is also the group's coordinator costs more than a leader alone."""
+    assert held(1, Told()) == ("coordinator", "leader:0")
+    assert held(2, Told()) == ("controller", "leader:1")
+    assert held(2, replace(Told(), controller=0, partitions={})) == ()
 
 
 def test_a_seed_decides_and_decides_the_same_again() -> None:
