@@ -94,9 +94,11 @@ def read(platform: Platform, who: Identity | None, topic: str, group: str) -> Ka
             message = consumer.poll(0.5)
             if message is not None:
                 return message.error()
+        # An assigned topic that may not even be looked at is not told of by the poll: the brokers' metadata says it
+        told = consumer.list_topics(topic, SECONDS).topics[topic].error
     finally:
         consumer.close()
-    return KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001  # librdkafka's local error codes are named so
+    return told or KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001  # librdkafka's local error codes are named so
 
 
 def delete(platform: Platform, who: Identity, topic: str) -> KafkaError | None:
