@@ -1,19 +1,14 @@
 """Secrets in evidence: the values of the platform's Secrets are looked for in every file of a run's folder.
 
-A value is looked for as it is, as a string of JSON, as base64 wherever in a longer text it begins, and as in a URL.
-The texts of a Parquet file are compressed, so they are looked at as well as the file's bytes. What is said names files,
-and never a value or which it was.
+What is looked for, and in which forms: `assay.secret_values`. The texts of a Parquet file are compressed, so they are
+looked at as well as the file's bytes. What is said names files, and never a value or which it was.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import mmap
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, quote_plus
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +16,10 @@ import pyarrow.parquet as pq
 from assay.posture.authorities import nsa
 from assay.posture.probe import Finding, Probe, held, unverifiable
 from assay.sealed import SEALED
+from assay.secret_values import needles
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from assay.errors import AssayError
@@ -34,13 +30,6 @@ PROBE: Final = Probe(
     authorities=(nsa("Secrets"),),
     remedy="Find out who wrote it there, rotate the Secret that was found, and delete the run's folder.",
 )
-#: Shorter texts are found anywhere by chance.
-_LEAST: Final = 8
-_TOKEN: Final = "kubernetes.io/service-account-token"  # noqa: S105  # a type of Secrets
-_PUBLIC: Final = b"-----BEGIN CERTIFICATE-----"
-_KEYS: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)-----END", re.DOTALL)
-#: By how many bytes stand before a value in a group of three of base64, how many letters are not its own.
-_SHIFTS: Final = {0: 0, 1: 2, 2: 3}
 
 
 @dataclass(frozen=True)
@@ -58,60 +47,28 @@ class Scan:
     unread: tuple[str, ...] = ()
 
 
-def values(secrets: Iterable[Mapping[str, Any]]) -> tuple[bytes, ...]:
-    """What Secrets (plain data) keep secret: not certificates, which are shown to everybody, and nothing short."""
-    found = set()
-    for secret in secrets:
-        for key, encoded in (secret.get("data") or {}).items():
-            value = base64.b64decode(encoded).strip()
-            if len(value) < _LEAST or (_PUBLIC in value and not _KEYS.search(value)):
-                continue
-            if secret.get("type") == _TOKEN and key == "namespace":
-                continue
-            found.add(value)
-            # A line of a private key gives something of it away, however lines are ended elsewhere.
-            lines = (line.strip() for key in _KEYS.findall(value) for line in key.splitlines())
-            found |= {line for line in lines if len(line) >= _LEAST}
-    return tuple(sorted(found))
-
-
-def forms(value: bytes) -> frozenset[bytes]:
-    """How a value may be written."""
-    found = {value}
-    for shift, foreign in _SHIFTS.items():
-        whole = (shift + len(value)) * 8 // 6
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            found.add(encode(b"\0" * shift + value)[foreign:whole])
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return frozenset(found)
-    written = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe=""))
-    return frozenset(found | {one.encode() for one in (*written, quote(text), quote_plus(text))})
-
-
 def scan(folder: Path, secret: Iterable[bytes]) -> Scan:
     """Look through every file below a folder, those of its experiments included."""
-    needles = frozenset().union(*map(forms, secret))
+    looked_for = needles(secret)
     files, hits, unread = 0, [], []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         files += 1
         try:
-            if _holds(path, needles):
+            if _holds(path, looked_for):
                 hits.append(name)
         except (OSError, pa.ArrowException) as error:
             unread.append(f"{name} can't be read ({error})")
     return Scan(files, tuple(hits), tuple(unread))
 
 
-def _holds(path: Path, needles: Collection[bytes]) -> bool:
+def _holds(path: Path, looked_for: Collection[bytes]) -> bool:
     if path.stat().st_size == 0:
         return False
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if any(content.find(needle) >= 0 for needle in needles):
+        if any(content.find(needle) >= 0 for needle in looked_for):
             return True
-    return path.suffix == SEALED and any(needle in text for text in _texts(path) for needle in needles)
+    return path.suffix == SEALED and any(needle in text for text in _texts(path) for needle in looked_for)
 
 
 def _texts(path: Path) -> Iterator[bytes]:

@@ -44,6 +44,23 @@ class Right(NamedTuple):
     verb: str
     name: str = ""
 
+    def __str__(self) -> str:
+        """As one says it, the place aside: `get configmaps/name`, `create things.group`, `create pods.group/exec`."""
+        plain, slash, subresource = self.resource.partition("/")
+        where = f".{self.group}" if self.group else ""
+        return f"{self.verb} {plain}{where}{slash}{subresource}{'/' if self.name else ''}{self.name}"
+
+
+class PathRight(NamedTuple):
+    """One verb on a path that is no resource, such as `/metrics`."""
+
+    verb: str
+    path: str
+
+    def __str__(self) -> str:
+        """As one says it."""
+        return f"{self.verb} {self.path}"
+
 
 class Rule(NamedTuple):
     """A rule of a role in one place; the fields are those of a PolicyRule, sorted, and the namespace as of `Right`."""
@@ -110,14 +127,26 @@ def rules_of(role: Mapping[str, Any], namespace: str | None = None) -> tuple[Rul
         namespace: Where it is bound: a RoleBinding limits a ClusterRole to its own namespace; None: where the role is.
     """
     where = role["metadata"].get("namespace", "") if namespace is None else namespace
+    return resource_rules(role.get("rules") or (), where)
+
+
+def resource_rules(given: Iterable[Mapping[str, Any]], namespace: str) -> tuple[Rule, ...]:
+    """Policy rules, as plain data, but those on paths: a role's, or `resourceRules` of a review."""
     return tuple(
         Rule(
-            where,
+            namespace,
             *(tuple(sorted(rule.get(name) or ())) for name in ("apiGroups", "resources", "verbs", "resourceNames")),
         )
-        for rule in role.get("rules") or ()
+        for rule in given
         if rule.get("resources")
     )
+
+
+def paths(given: Iterable[Mapping[str, Any]]) -> set[PathRight]:
+    """What policy rules, as plain data, grant on paths: a role's, or `nonResourceRules` of a review."""
+    return {
+        PathRight(verb, path) for rule in given for verb in rule["verbs"] for path in rule.get("nonResourceURLs") or ()
+    }
 
 
 def compare(role_rules: Iterable[Rule], needed: Iterable[Rule]) -> tuple[tuple[Right, ...], tuple[Right, ...]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 from kubernetes import client
 
-from assay import audit, etl, leaks, preflight, settings, sink
+from assay import audit, etl, leaks, preflight, secret_values, settings, sink
 from assay.errors import AssayError
 from assay.kafka import dead_letters, lag, reader
 from assay.kafka.admin import Admin
@@ -304,7 +304,7 @@ def search_evidence(platform: Platform, run: Run, phases: Phases) -> None:
     except (client.ApiException, urllib3.exceptions.HTTPError) as error:
         found = leaks.judge(AssayError(f"The platform's Secrets can't be read: {reason(error)}."))
     else:
-        secret = leaks.values(plain(one) for one in listed)
+        secret = secret_values.values(plain(one) for one in listed)
         found = leaks.judge(leaks.scan(run.folder, secret), secret)
     postures.write(run.folder, (*tried, found))
 

@@ -177,7 +177,7 @@ def main() -> None:
         sys.stdout.flush()
     sys.stdout.write(f"consumer is x{medians[1] / medians[0]:.2f} of classic\n")
     time.sleep(SESSION_MS / 1000 + 1)
-    for future in AdminClient({"bootstrap.servers": bootstrap}).delete_consumer_groups(names).values():
+    for future in AdminClient(clients.settings(bootstrap)).delete_consumer_groups(names).values():
         future.result()
 
 

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pyarrow import parquet
 
 from assay import pods, run, sink
-from assay.kafka import reader
+from assay.kafka import identity, reader
 from assay.kafka.admin import Admin
 from assay.kafka.producer import VerifiableProducer
 from assay.ledger import LedgerWriter
@@ -45,7 +45,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 @contextmanager
 def new_topic(bootstrap: str, name: str, leaders: list[int], settings: dict[str, str]) -> Iterator[str]:
     """A topic with one partition a preferred leader, each on all three brokers; deleted at the end."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, **identity.settings()})
     assignment = [[leader, (leader + 1) % 3, (leader + 2) % 3] for leader in leaders]
     new = NewTopic(name, num_partitions=len(leaders), replica_assignment=assignment, config=settings)
     admin.create_topics([new])[name].result(20)
@@ -190,11 +190,8 @@ def acked(folder: Path) -> Sends:
     }
 
 
-def read_plainly(bootstrap: str, topic: str, run_id: str, settings: Mapping[str, str] | None = None) -> Sends:
-    """Producer and seq of every record of a run in a topic, by a plain consumer that reads all of it.
-
-    `settings`: what the consumer must show, where brokers want certificates.
-    """
+def read_plainly(bootstrap: str, topic: str, run_id: str) -> Sends:
+    """Producer and seq of every record of a run in a topic, by a plain consumer that reads all of it."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -202,7 +199,7 @@ def read_plainly(bootstrap: str, topic: str, run_id: str, settings: Mapping[str,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
-            **(settings or {}),
+            **identity.settings(),
         }
     )
     numbers = set(consumer.list_topics(topic, 10).topics[topic].partitions)

@@ -39,9 +39,7 @@ WHO: Final = ("broker", "consumer")
 HOW: Final = ("sigkill", "sigterm", "pause", "isolated")
 GRACE: Final = ("normal", "none")
 DNS_AT: Final = ("clients", "servers")
-SPARE: Final = ("none", "catalog", "feed", "topics")
-#: As many seeds are tried until one of a role is on a node that is not spared.
-_TRIES: Final = 100
+SPARE: Final = (roles.NOBODY, "catalog", "feed", "topics")
 _NAMES_ARE_ASKED_BY: Final = ("analytics", "etl", "kafka")
 _SYSTEM: Final = "kube-system"
 _DNS_SERVICE: Final = "kube-dns"
@@ -73,16 +71,16 @@ class Site:
         """What roles are chosen by, as of when it is first needed."""
         return roles.LiveFacts(self.platform, self.admin, self.topic, self.group)
 
-    def one(self, who: str, role: str, seed: int) -> Target:
-        """The broker or consumer of a role.
+    def one(self, who: str, role: str, seed: int, spare: str = roles.NOBODY) -> Target:
+        """The broker or consumer of a role, not on the node of a part of the platform that is to be spared.
 
         Raises:
-            UsageError: Nobody has it.
+            UsageError: Nobody has it, or nobody whose node is not to be spared.
             AssayError: Kafka or Kubernetes do not answer, or it does not run.
         """
         if who == "broker":
-            return self.facts.broker(roles.choose_broker(role, self.facts, seed))
-        return target.find(self.platform, roles.choose_consumer(role, self.facts, seed))
+            return self.facts.broker(roles.choose_broker(role, self.facts, seed, spare))
+        return target.find(self.platform, roles.choose_consumer(role, self.facts, seed, spare))
 
     def two_brokers(self, seed: int) -> list[Target]:
         """Two brokers without which a partition takes no write.
@@ -178,12 +176,8 @@ def node_crashed(site: Site, *, who: str, role: str, seed: int, spare: str) -> F
             "The machines of this cluster's nodes are out of reach, so that none can be crashed: "
             "use an embedded cluster, or node-drain."
         )
-    spared = set() if spare == "none" else {str(pod.spec.node_name) for pod in site.platform.pods(spare)}
-    nodes = (site.one(who, role, one).node for one in range(seed, seed + _TRIES))
-    node = next((one for one in nodes if one not in spared), None)
-    if node is None:
-        raise UsageError(f"Each node of {who} {role} also runs the {spare}, which is to be spared: use another role.")
-    apart = "" if spare == "none" else f", not that of the {spare}"
+    node = site.one(who, role, seed, spare).node
+    apart = "" if spare == roles.NOBODY else f", not that of the {spare}"
     chosen = site.chosen(f"of {who} {role}{apart}", seed, *site.brokers_on(node))
     return Crashed(site.platform, site.machines, node, chosen)
 

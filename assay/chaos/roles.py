@@ -17,8 +17,8 @@ Consumers:
     random                  any one
 
 Where several fit, a seed decides, and the same seed among the same ones decides the same; of followers one that is not
-the active controller is preferred. What is asked for is `Facts`; choosing among these is pure. A node's role is that
-of a pod on it: `Target.node`.
+the active controller is preferred. Who is beside a part of the platform that is to be spared is no candidate. What is
+asked for is `Facts`; choosing among these is pure. A node's role is that of a pod on it: `Target.node`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,11 @@ BROKERS: Final = (
     "random",
 )
 CONSUMERS: Final = ("owner:<partition>", "random")
+#: Nothing of the platform is to be spared.
+NOBODY: Final = "none"
 _MIN_IN_SYNC: Final = "min.insync.replicas"
 T = TypeVar("T", int, str, tuple[int, int])
+One = TypeVar("One", int, str)
 
 
 class Facts(Protocol):
@@ -104,38 +107,49 @@ class Facts(Protocol):
     def owners(self) -> Mapping[int, str]:
         """See above."""
 
+    def beside(self, component: str) -> Collection[int | str]:
+        """The brokers (ids) and consumers (pods) that run on the nodes of a component of the platform."""
 
-def choose_broker(role: str, facts: Facts, seed: int) -> int:
+
+def choose_broker(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> int:
     """The id of the broker of a role (pure).
 
+    Args:
+        role: The role.
+        facts: What it is chosen by.
+        seed: Decides where several have it.
+        spare: The component of the platform whose nodes are left alone.
+
     Raises:
-        UsageError: There is no such role, or nobody has it.
+        UsageError: There is no such role, or nobody has it, or nobody whose node is not to be spared.
     """
     kind, of = _split(role, BROKERS)
     leading = {one.leader for one in facts.partitions.values()}
+    found: list[int | None]
     match kind:
         case "leader":
-            found = _partition(facts, of).leader
+            found = [_partition(facts, of).leader]
         case "follower" if of:
             holding = _partition(facts, of)
-            found = _calm(
-                [one for one in holding.in_sync if one != holding.leader and one in facts.brokers], facts, seed
-            )
+            found = [one for one in holding.in_sync if one != holding.leader and one in facts.brokers]
         case "follower":
-            found = _calm([one for one in facts.brokers if one not in leading], facts, seed)
+            found = [one for one in facts.brokers if one not in leading]
         case "coordinator":
-            found = facts.coordinator(of or facts.group)
+            found = [facts.coordinator(of or facts.group)]
         case "controller":
-            found = facts.controller
+            found = [facts.controller]
         case "leader-not-controller":
-            found = _any([one for one in facts.brokers if one in leading and one != facts.controller], seed)
+            found = [one for one in facts.brokers if one in leading and one != facts.controller]
         case _:
-            found = _any(facts.brokers, seed)
-    if found is None:
+            found = [*facts.brokers]
+    having = [one for one in found if one is not None]
+    if not having:
         raise UsageError(f"Nobody is {role} of {facts.topic} and {facts.group} now: {_lacking(kind, of)}.")
-    if found not in facts.brokers:
-        raise UsageError(f"The broker {found} is {role}, and no pod of it runs: no harm can be done to it.")
-    return found
+    left = _unspared(having, f"broker {role}", facts, spare)
+    chosen = _calm(left, facts, seed) if kind == "follower" else _any(left, seed)
+    if chosen not in facts.brokers:
+        raise UsageError(f"The broker {chosen} is {role}, and no pod of it runs: no harm can be done to it.")
+    return chosen
 
 
 def choose_two(facts: Facts, seed: int) -> tuple[int, int]:
@@ -152,32 +166,31 @@ def choose_two(facts: Facts, seed: int) -> tuple[int, int]:
             for part in facts.partitions.values()
         )
     ]
-    chosen = _any(deciding, seed)
-    if chosen is None:
+    if not deciding:
         raise UsageError(
             f"No two brokers of {facts.topic} decide whether {facts.min_in_sync} of its replicas are in sync."
         )
-    return chosen
+    return _any(deciding, seed)
 
 
-def choose_consumer(role: str, facts: Facts, seed: int) -> str:
-    """The pod of the consumer of a role (pure).
+def choose_consumer(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> str:
+    """The pod of the consumer of a role (pure); see `choose_broker`.
 
     Raises:
-        UsageError: There is no such role, or nobody has it.
+        UsageError: There is no such role, or nobody has it, or nobody whose node is not to be spared.
     """
     kind, of = _split(role, CONSUMERS)
     if kind == "random":
-        found = _any(facts.consumers, seed)
+        having = [*facts.consumers]
     else:
         _partition(facts, of)
-        found = facts.owners.get(int(of))
-    if found is None:
+        having = [pod for number, pod in facts.owners.items() if number == int(of)]
+    if not having:
         raise UsageError(
             f"Nobody is {role} of {facts.topic} and {facts.group} now: "
             + ("no consumer runs." if kind == "random" else "no pod of the group owns that partition.")
         )
-    return found
+    return _any(_unspared(having, f"consumer {role}", facts, spare), seed)
 
 
 def held(broker: int, facts: Facts) -> tuple[str, ...]:
@@ -251,6 +264,19 @@ class LiveFacts:
             if member.host in self._consumer_pods
         }
 
+    def beside(self, component: str) -> set[int | str]:
+        """The brokers and consumers that run on the nodes of a component."""
+        nodes = {pod.spec.node_name for pod in self._platform.pods(component)}
+        there = {
+            str(pod.metadata.name)
+            for ours in ("kafka", "analytics")
+            for pod in self._platform.pods(ours)
+            if pod.spec.node_name in nodes
+        }
+        return {number for number, pod in self._broker_pods.items() if pod in there} | there.intersection(
+            self.consumers
+        )
+
     @cached_property
     def _broker_pods(self) -> dict[int, str]:
         """Pods by broker id, which is their ordinal in the StatefulSet."""
@@ -281,14 +307,23 @@ def _partition(facts: Facts, number: str) -> PartitionFacts:
     return facts.partitions[int(number)]
 
 
-def _any(among: Collection[T], seed: int) -> T | None:
+def _unspared(having: Collection[One], who: str, facts: Facts, spare: str) -> list[One]:
+    """Those who have a role and are not beside what is to be spared."""
+    spared = () if spare == NOBODY else facts.beside(spare)
+    left = [one for one in having if one not in spared]
+    if not left:
+        raise UsageError(f"Each node of {who} also runs the {spare}, which is to be spared: use another role.")
+    return left
+
+
+def _any(among: Collection[T], seed: int) -> T:
     """One of them, the same for the same seed."""
-    return random.Random(seed).choice(sorted(among)) if among else None  # noqa: S311  # it is to be repeatable
+    return random.Random(seed).choice(sorted(among))  # noqa: S311  # it is to be repeatable
 
 
-def _calm(among: Collection[int], facts: Facts, seed: int) -> int | None:
+def _calm(among: Collection[int], facts: Facts, seed: int) -> int:
     """One of them that is not the active controller, if that can be."""
-    return _any([one for one in among if one != facts.controller] or among, seed) if among else None
+    return _any([one for one in among if one != facts.controller] or among, seed)
 
 
 def _lacking(kind: str, of: str) -> str:

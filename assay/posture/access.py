@@ -15,6 +15,7 @@ from kubernetes import client
 from assay.platform import reason
 from assay.posture.authorities import cis, nsa
 from assay.posture.probe import Attempt, Finding, Probe, Result, denied_all, held
+from assay.rbac import PathRight, Right, paths, resource_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,26 +24,29 @@ if TYPE_CHECKING:
 
 _RBAC: Final = nsa("Role-based access control")
 
+#: What is granted. Rights are without their place: a review is of one namespace, and does not tell what of its answer
+#: is granted there and what everywhere.
+Grants = frozenset[Right | PathRight]
 #: What each account may do, beyond what everybody may. An account that is not named may do nothing.
-ALLOWED: Final[Mapping[str, frozenset[str]]] = {
+ALLOWED: Final[Mapping[str, Grants]] = {
     "production-kafka": frozenset(),
     "production-topics": frozenset(),
     "production-catalog": frozenset(),
     "production-feed": frozenset(),
-    "production-etl": frozenset({"get configmaps/commodity-price-pipeline-config"}),
+    "production-etl": frozenset({Right("", "", "configmaps", "get", "commodity-price-pipeline-config")}),
     "production-analytics": frozenset(),
 }
 #: What Kubernetes lets every service account do, or may, by version and feature: the roles system:basic-user,
 #: system:discovery, system:public-info-viewer, system:service-account-issuer-discovery and
 #: system:cluster-trust-bundle-discovery (k8s.io/kubernetes, bootstrappolicy/policy.go).
-EVERYBODY: Final = frozenset(
+EVERYBODY: Final[Grants] = frozenset(
     {
-        "create selfsubjectaccessreviews.authorization.k8s.io",
-        "create selfsubjectrulesreviews.authorization.k8s.io",
-        "create selfsubjectreviews.authentication.k8s.io",
-        *(f"{verb} clustertrustbundles.certificates.k8s.io" for verb in ("get", "list", "watch")),
+        Right("", "authorization.k8s.io", "selfsubjectaccessreviews", "create"),
+        Right("", "authorization.k8s.io", "selfsubjectrulesreviews", "create"),
+        Right("", "authentication.k8s.io", "selfsubjectreviews", "create"),
+        *(Right("", "certificates.k8s.io", "clustertrustbundles", verb) for verb in ("get", "list", "watch")),
         *(
-            f"get {path}"
+            PathRight("get", path)
             for path in (
                 *("/livez", "/readyz", "/healthz", "/version", "/version/", "/openapi", "/openapi/*"),
                 *("/api", "/api/*", "/apis", "/apis/*"),
@@ -65,8 +69,12 @@ class Action:
 
     def __str__(self) -> str:
         """As one says it."""
-        name, slash, sub = self.resource.partition("/")
-        return f"{self.verb} {name}{'.' if self.group else ''}{self.group}{slash}{sub}"
+        return str(self.right)
+
+    @property
+    def right(self) -> Right:
+        """The right that it takes, without its place."""
+        return Right("", self.group, self.resource, self.verb)
 
 
 @dataclass(frozen=True)
@@ -185,26 +193,17 @@ RULES: Final = Probe(
 PROBES: Final = (RULES, *(forbidden.probe for forbidden in FORBIDDEN))
 
 
-def grants(
-    resource_rules: Iterable[Mapping[str, Any]], other_rules: Iterable[Mapping[str, Any]] = ()
-) -> frozenset[str]:
-    """Rules, one grant a line: `get configmaps/name`, `create things.group`, `get /path`.
+def grants(on_resources: Iterable[Mapping[str, Any]], on_paths: Iterable[Mapping[str, Any]] = ()) -> Grants:
+    """What rules grant, one by one.
 
     Args:
-        resource_rules: RBAC's policy rules on resources, or `resourceRules` of a review, as plain data.
-        other_rules: Those on paths.
+        on_resources: RBAC's policy rules on resources, or `resourceRules` of a review, as plain data.
+        on_paths: Those on paths, or `nonResourceRules`.
     """
-    found = set()
-    for rule in resource_rules:
-        names = rule.get("resourceNames") or [""]
-        for verb, group, resource, name in product(rule["verbs"], rule["apiGroups"], rule["resources"], names):
-            found.add(f"{Action(verb, resource, group)}{'/' if name else ''}{name}")
-    for rule in other_rules:
-        found |= {f"{verb} {path}" for verb, path in product(rule["verbs"], rule["nonResourceURLs"])}
-    return frozenset(found)
+    return frozenset({right for rule in resource_rules(on_resources, "") for right in rule.rights()} | paths(on_paths))
 
 
-def judge_rules(seen: Mapping[str, frozenset[str] | str]) -> Finding:
+def judge_rules(seen: Mapping[str, Grants | str]) -> Finding:
     """Hold what accounts may do against the allow-list.
 
     Args:
@@ -216,8 +215,8 @@ def judge_rules(seen: Mapping[str, frozenset[str] | str]) -> Finding:
             unseen.append(f"{account}: {granted}")
             continue
         expected = ALLOWED.get(account, frozenset())
-        wrong += [f"{account} may {grant}" for grant in sorted(granted - EVERYBODY - expected)]
-        wrong += [f"{account} may not {grant}" for grant in sorted(expected - granted)]
+        wrong += [f"{account} may {grant}" for grant in sorted(map(str, granted - EVERYBODY - expected))]
+        wrong += [f"{account} may not {grant}" for grant in sorted(map(str, expected - granted))]
     wrong += [f"there is no account {account}" for account in sorted(ALLOWED.keys() - seen.keys())]
     return held(RULES, len(seen), "accounts may do what the allow-list says", wrong, unseen)
 
@@ -251,7 +250,7 @@ def look(scene: Scene) -> Iterator[Finding]:
         yield judge_forbidden(forbidden, attempts, controls)
 
 
-def _rules(scene: Scene, account: str) -> frozenset[str] | str:
+def _rules(scene: Scene, account: str) -> Grants | str:
     body = {"spec": {"namespace": scene.namespace}}
     try:
         found = scene.plain(scene.acting_as(account).create_self_subject_rules_review(body).status)

@@ -2,12 +2,13 @@
 
 At rest, a canary decides: a Secret and a ConfigMap are written, and etcd's own files are searched for the text of each.
 The ConfigMap's must be found, or the search shows nothing; the Secret's must not be. Elsewhere the platform's own
-credentials are looked for, plain and as base64; the report names where one was found, and never which text.
+credentials are looked for, in whatever form (`assay.secret_values`); the report names where one was found, and never
+which text.
 """
 
 from __future__ import annotations
 
-import base64
+import json
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -19,17 +20,16 @@ from assay.errors import AssayError
 from assay.platform import reason
 from assay.posture.authorities import cis, nsa
 from assay.posture.probe import Attempt, Finding, Probe, Result, denied, held, unverifiable
+from assay.secret_values import needles, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from assay.posture.scene import Scene
 
 #: How long etcd may take to write a ConfigMap to where it can be read, in seconds.
 _FLUSH_SECONDS: Final = 30.0
-#: Shorter texts are found anywhere by chance.
-_LEAST: Final = 8
 #: More than the kubelet lets a log grow before it begins a new file.
 _LOG_BYTES: Final = 16 * 2**20
 _FILES: Final = cis("5.4.1", "Prefer using Secrets as files over Secrets as environment variables")
@@ -71,18 +71,6 @@ NOT_LOGGED: Final = Probe(
 PROBES: Final = (AT_REST, NOT_ASKED, NOT_THERE, NOT_SET, NOT_LOGGED)
 
 
-def texts(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What to look for: the values of Secrets (plain data), as they are and as base64; short ones and tokens aside."""
-    values = {
-        value
-        for secret in found
-        if secret.get("type", "Opaque") == "Opaque"
-        for value in (secret.get("data") or {}).values()
-    }
-    plain = {base64.b64decode(value).decode(errors="replace").strip(): value for value in values}
-    return tuple(sorted(text for pair in plain.items() for text in pair if len(pair[0]) >= _LEAST))
-
-
 def judge_canary(secret: bool, setting: bool) -> Finding:
     """What it shows whether the text of the Secret, and of the ConfigMap beside it, is found at rest."""
     forbidden = Attempt(Result.ALLOWED, "its text can be read") if secret else Attempt(Result.REFUSED)
@@ -109,22 +97,23 @@ def judge_asked(specs: Mapping[str, Mapping[str, Any]]) -> Finding:
 
 
 def judge_found(
-    probe: Probe, what: str, places: Mapping[str, str | AssayError], credentials: Sequence[str] | AssayError
+    probe: Probe, what: str, places: Mapping[str, bytes | AssayError], credentials: Collection[bytes] | AssayError
 ) -> Finding:
-    """Look for credentials in texts.
+    """Look for credentials.
 
     Args:
         probe: The probe.
-        what: What the texts are, in the plural.
-        places: The texts by where they are from; or why one could not be read.
-        credentials: What to look for; or why it is not known.
+        what: What is looked through, in the plural.
+        places: What is there, by where it is from; or why it could not be read.
+        credentials: Their values, to be looked for in every form; or why they are not known.
     """
     if isinstance(credentials, AssayError):
         return unverifiable(probe, str(credentials), "Run it as somebody who may read the platform's Secrets.")
     if not credentials:
         return unverifiable(probe, "the namespace has no credentials to look for: provision it with `assay deploy`")
-    read = {name: text for name, text in places.items() if isinstance(text, str)}
-    wrong = [f"a credential is in {name}" for name, text in read.items() if any(one in text for one in credentials)]
+    looked_for = needles(credentials)
+    read = {name: content for name, content in places.items() if isinstance(content, bytes)}
+    wrong = [f"a credential is in {name}" for name, there in read.items() if any(one in there for one in looked_for)]
     unseen = [f"{name}: {why}" for name, why in places.items() if isinstance(why, AssayError)]
     return held(probe, len(read), f"{what} without a credential", wrong, unseen)
 
@@ -136,10 +125,10 @@ def look(scene: Scene) -> Iterator[Finding]:
     yield judge_asked({**{name: pod["spec"] for name, pod in plain.items()}, **_templates(scene)})
     credentials = _credentials(scene)
     settings = {
-        f"the ConfigMap {one.metadata.name}": "\n".join((one.data or {}).values())
+        f"the ConfigMap {one.metadata.name}": "\n".join((one.data or {}).values()).encode()
         for one in scene.core.list_namespaced_config_map(scene.namespace).items
     }
-    settings |= {f"the pod {name}": str(pod["spec"]) for name, pod in plain.items()}
+    settings |= {f"the pod {name}": json.dumps(pod["spec"]).encode() for name, pod in plain.items()}
     yield judge_found(NOT_SET, "ConfigMaps and pods", settings, credentials)
     inside = [
         (name, container["name"])
@@ -175,10 +164,9 @@ def _canary(scene: Scene) -> Finding:
         scene.core.create_namespaced_secret(scene.namespace, {"metadata": metadata, "stringData": {"canary": hidden}})
         scene.core.create_namespaced_config_map(scene.namespace, {"metadata": metadata, "data": {"canary": shown}})
         deadline = time.monotonic() + _FLUSH_SECONDS
-        while not (setting := _on_disk(scene.etcd, shown)) and time.monotonic() < deadline:
+        while not (setting := on_disk(scene.etcd, shown)) and time.monotonic() < deadline:
             time.sleep(0.2)
-        encoded = base64.b64encode(hidden.encode()).decode()
-        return judge_canary(_on_disk(scene.etcd, hidden) or _on_disk(scene.etcd, encoded), setting)
+        return judge_canary(on_disk(scene.etcd, hidden), setting)
     finally:
         for remove in (scene.core.delete_namespaced_secret, scene.core.delete_namespaced_config_map):
             try:
@@ -188,16 +176,19 @@ def _canary(scene: Scene) -> Finding:
                     raise
 
 
-def _on_disk(folder: Path, text: str) -> bool:
-    return any(text.encode() in one.read_bytes() for one in folder.rglob("*") if one.is_file())
+def on_disk(folder: Path, text: str) -> bool:
+    """Whether a text is in a file of a folder, in whatever form: etcd's files are no text."""
+    looked_for = needles([text.encode()])
+    contents = (one.read_bytes() for one in folder.rglob("*") if one.is_file())
+    return any(needle in content for content in contents for needle in looked_for)
 
 
-def _credentials(scene: Scene) -> tuple[str, ...] | AssayError:
+def _credentials(scene: Scene) -> tuple[bytes, ...] | AssayError:
     try:
         found = scene.core.list_namespaced_secret(scene.namespace).items
     except client.ApiException as error:
         return AssayError(f"the platform's Secrets can't be read, so they can't be looked for: {reason(error)}")
-    return texts([scene.plain(one) for one in found])
+    return values(scene.plain(one) for one in found)
 
 
 def _templates(scene: Scene) -> dict[str, Mapping[str, Any]]:
@@ -216,20 +207,21 @@ def _templates(scene: Scene) -> dict[str, Mapping[str, Any]]:
     return {f"the template of {name}": scene.plain(template.spec) for name, template in made.items()}
 
 
-def _environment(scene: Scene, pod: str, container: str) -> str | AssayError:
+def _environment(scene: Scene, pod: str, container: str) -> bytes | AssayError:
     try:
         done = pods.execute(scene.platform, pod, ["cat", "/proc/1/environ"], container=container)
     except AssayError as error:
         return error
     if done.exit_code:
         return AssayError(done.stderr.strip() or f"cat ended with {done.exit_code}")
-    return done.stdout if "=" in done.stdout else AssayError("its environment was read as empty")
+    return done.stdout.encode() if "=" in done.stdout else AssayError("its environment was read as empty")
 
 
-def _log(scene: Scene, pod: str, container: str) -> str | AssayError:
+def _log(scene: Scene, pod: str, container: str) -> bytes | AssayError:
     try:
-        return str(
-            scene.core.read_namespaced_pod_log(pod, scene.namespace, container=container, limit_bytes=_LOG_BYTES)
+        answer = scene.core.read_namespaced_pod_log(
+            pod, scene.namespace, container=container, limit_bytes=_LOG_BYTES, _preload_content=False
         )
+        return bytes(answer.data)
     except client.ApiException as error:
         return AssayError(reason(error))

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from kubernetes import client, config
 from kubernetes.stream import stream
 
-from assay import host, ledger, sealed
+from assay import credentials, host, ledger, sealed
 from assay.chaos.readiness import is_ready
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
@@ -78,11 +79,27 @@ def cluster(new_cluster: Callable[..., EmbeddedCluster]) -> EmbeddedCluster:
     return described
 
 
+@contextmanager
+def known_to_kafka(platform: Platform) -> Iterator[None]:
+    """This process, and those that it starts, show the platform's Kafka a certificate, if it wants one, for a while.
+
+    In plain text nothing is shown, and nothing changes.
+    """
+    before = set(os.environ)
+    named = credentials.provide(platform)
+    try:
+        yield
+    finally:
+        for name in named.keys() - before:
+            os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
-def deployed(cluster: EmbeddedCluster) -> EmbeddedCluster:
-    """The session's cluster with the platform on it, until the session ends."""
+def deployed(cluster: EmbeddedCluster) -> Iterator[EmbeddedCluster]:
+    """The session's cluster with the platform on it, whose Kafka knows this process, until the session ends."""
     deploy(cluster.kubeconfig, cluster.context, known(cluster))
-    return cluster
+    with known_to_kafka(Platform(cluster.kubeconfig, cluster.context)):
+        yield cluster
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from rich.console import Console
 from assay import run as runs
 from assay import settings, stages
 from assay.cli import cli
+from assay.kafka import identity
 from assay.manifest import Objectives, Plan
 from assay.platform import ANALYTICS, GROUP, PARTITIONS, TOPIC, Platform
 from assay.progress import Phases
@@ -62,7 +63,7 @@ def told(judged: tuple[Judged, ...]) -> Mapping[Fault, Judged]:
 @contextmanager
 def group_with_defaults(bootstrap: str) -> Iterator[None]:
     """The group has Kafka's default session while this lasts."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, **identity.settings()})
 
     def change(operation: AlterConfigOpType) -> None:
         entries = [ConfigEntry(name, value, incremental_operation=operation) for name, value in GROUP_DEFAULTS.items()]

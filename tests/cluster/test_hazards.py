@@ -24,6 +24,7 @@ from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
 from assay.chaos.node_pods import NodePods
 from assay.errors import AssayError, UsageError
+from assay.kafka import identity
 from assay.kafka.admin import Admin
 from assay.platform import Platform
 from assay.waiting import wait_until
@@ -144,7 +145,13 @@ def acknowledged(bootstrap: str, topic: str, seconds: float) -> int:
     """How many of three partitions acknowledge a message within a time."""
     ends: list[bool] = []
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "acks": "all", "message.timeout.ms": int(seconds * 1000), "log_level": 0}
+        {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "message.timeout.ms": int(seconds * 1000),
+            "log_level": 0,
+            **identity.settings(),
+        }
     )
     for partition in range(3):
         producer.produce(topic, b"x", partition=partition, on_delivery=lambda error, _: ends.append(error is None))

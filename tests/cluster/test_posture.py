@@ -23,6 +23,7 @@ from assay.audit import read_events
 from assay.posture import access, admission, containers, eviction, network, policies, quota, secrecy
 from assay.posture.scene import Scene
 from assay.posture.survey import findings_of, survey
+from assay.secret_values import values
 from assay.verdict import Verdict
 
 from .conftest import until
@@ -241,9 +242,9 @@ def test_a_container_that_may_more_is_seen(scene: Scene, change: dict[str, Any],
 def test_a_credential_in_a_setting_is_seen(scene: Scene) -> None:
     """In a ConfigMap."""
     stored = scene.core.read_namespaced_secret("production-credentials", scene.namespace)
-    (text, *_) = secrecy.texts([scene.plain(stored)])
+    (value, *_) = values([scene.plain(stored)])
     scene.core.create_namespaced_config_map(
-        scene.namespace, {"metadata": {"name": "posture-test"}, "data": {"password": text}}
+        scene.namespace, {"metadata": {"name": "posture-test"}, "data": {"password": value.decode()}}
     )
     try:
         assert red(scene, secrecy) == {"secrets/not-in-settings"}

@@ -5,7 +5,6 @@ The platform is made with `platform_kafka_security: mtls`, and removed at the en
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +18,7 @@ from assay import credentials, pods, run
 from assay.clusters.pki import Authority
 from assay.deploy import deploy, rotate, teardown
 from assay.errors import UsageError
-from assay.kafka import identity, quorum
+from assay.kafka import quorum
 from assay.kafka.admin import Admin
 from assay.kafka.identity import Identity
 from assay.manifest import Objectives, Plan
@@ -29,7 +28,7 @@ from assay.report import judged
 from assay.validation import record
 from assay.verdict import Verdict
 
-from .conftest import wait_until_whole
+from .conftest import known_to_kafka, wait_until_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,16 +53,13 @@ REFUSED: Final = frozenset(
 @pytest.fixture(scope="module")
 def secured(cluster: EmbeddedCluster) -> Iterator[Platform]:
     """The platform with certificates, whole, and this process known to its Kafka as the admin."""
-    before = dict(os.environ)
     deploy(cluster.kubeconfig, cluster.context, MTLS)
+    platform = Platform(cluster.kubeconfig, cluster.context)
     try:
-        platform = Platform(cluster.kubeconfig, cluster.context)
-        credentials.provide(platform)
-        wait_until_whole(platform)
-        yield platform
+        with known_to_kafka(platform):
+            wait_until_whole(platform)
+            yield platform
     finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
         teardown(cluster.kubeconfig, cluster.context)
         credentials.forget(cluster.kubeconfig, NAMESPACE)
 
@@ -276,7 +272,7 @@ def test_a_rotation_under_load_loses_nothing(cluster: EmbeddedCluster, secured: 
         assert found["lost"].verdict is Verdict.PASS, found["lost"].summary
         sent = acked(load.folder)
         assert len(sent) > 1000
-        assert sent <= read_plainly(secured.bootstrap(), TOPIC, load.name, identity.settings())
+        assert sent <= read_plainly(secured.bootstrap(), TOPIC, load.name)
     secret = secured.core.read_namespaced_secret("production-kafka-authority", secured.namespace)
     assert secret.data.keys() == {"tls.crt", "tls.key"}
     assert deploy(cluster.kubeconfig, cluster.context, MTLS).changed == 0

@@ -22,11 +22,14 @@ from kubernetes import client, config
 from leftovers import found_of, read_record
 
 from assay import audit, sealed
+from assay.kafka import identity
 from assay.platform import Platform
 from assay.posture import document
 from assay.posture.probe import FAMILIES
 from assay.validation import EXPERIMENTS
 from assay.waiting import wait_until
+
+from .conftest import known_to_kafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,17 +196,19 @@ def test_a_load_that_was_killed_is_judged_as_far_as_it_goes(
     assert found["conservation"]["measured"]["unknown"] == attempts.rows - ends.rows
 
 
-def brokers(cluster: EmbeddedCluster) -> str:
-    """The addresses of the platform's brokers."""
-    return Platform(cluster.kubeconfig, cluster.context).bootstrap()
+@pytest.fixture
+def brokers(cluster: EmbeddedCluster, validated: Path) -> Iterator[str]:  # noqa: ARG001  # it deploys the platform
+    """The addresses of the platform's brokers, who know this process."""
+    platform = Platform(cluster.kubeconfig, cluster.context)
+    with known_to_kafka(platform):
+        yield platform.bootstrap()
 
 
-@pytest.mark.usefixtures("validated")
 def test_an_unsafe_load_to_a_topic_of_its_own_is_recorded_as_what_it_is(
-    cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path
+    cluster: EmbeddedCluster, brokers: str, clusters_root: Path, tmp_path: Path
 ) -> None:
     """acks=0: no offset is known; nobody consumes the topic, so nobody is waited for and its log alone is read."""
-    admin = AdminClient({"bootstrap.servers": brokers(cluster)})
+    admin = AdminClient({"bootstrap.servers": brokers, **identity.settings()})
     (made,) = admin.create_topics([NewTopic("unsafe", 2, 3)]).values()
     made.result()
     folder, where = tmp_path / "unsafe", ["--name", cluster.name]
@@ -222,15 +227,14 @@ def test_an_unsafe_load_to_a_topic_of_its_own_is_recorded_as_what_it_is(
     assert not list(folder.glob("sink.*"))
 
 
-@pytest.mark.usefixtures("validated")
 def test_a_poison_message_is_found_among_the_dead_letters(
-    cluster: EmbeddedCluster, clusters_root: Path, tmp_path: Path
+    cluster: EmbeddedCluster, brokers: str, clusters_root: Path, tmp_path: Path
 ) -> None:
     """The consumers give it up, and the ledger says which one it was, and why."""
     folder, where = tmp_path / "poisoned", ["--name", cluster.name]
     assert assay(clusters_root, "load", *where, "--messages", "300", "--folder", str(folder)).returncode == 0
     places: list[tuple[int, int]] = []
-    producer = Producer({"bootstrap.servers": brokers(cluster)})
+    producer = Producer({"bootstrap.servers": brokers, **identity.settings()})
     producer.produce(
         "commodity-prices", b"no price", on_delivery=lambda _, sent: places.append((sent.partition(), sent.offset()))
     )

@@ -146,6 +146,7 @@ def test_a_verdict_comes_from_the_folder_alone(part: str, edge: str) -> None:
         ("assay.stages", "assay.commands"),
         ("assay.stages", "assay.chaos"),
         ("assay.posture", "assay.leaks"),
+        ("assay.secret_values", "assay"),
         ("assay.leaks", "assay.platform"),
         ("assay.leaks", "kubernetes"),
         ("assay.rights", "assay.platform"),

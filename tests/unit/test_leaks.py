@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from runs import Run
 
-from assay import leaks
+from assay import leaks, secret_values
 from assay.errors import AssayError
 from assay.ledger import Outcome
 from assay.posture.probe import Result
@@ -41,7 +41,7 @@ def private_key() -> str:
 
 def search(folder: Path, *secrets: dict[str, Any]) -> leaks.Scan:
     """What is found in a folder."""
-    return leaks.scan(folder, leaks.values(secrets))
+    return leaks.scan(folder, secret_values.values(secrets))
 
 
 @pytest.mark.parametrize(
@@ -113,15 +113,6 @@ def test_a_private_key_is_known_by_any_of_its_lines(tmp_path: Path) -> None:
         assert search(folder, secret(keystore=keystore, certificate=CERTIFICATE)).hits == ("log.txt",)
 
 
-def test_what_is_short_or_no_secret_is_not_looked_for() -> None:
-    """It would be found anywhere: short values, certificates, the name of a token's namespace."""
-    assert leaks.values([secret(short="7f3a9c", certificate=CERTIFICATE)]) == ()
-    of_an_account = {"token": "abcdefgh.ijkl", "namespace": "production"}
-    token = secret("kubernetes.io/service-account-token", **of_an_account)
-    assert leaks.values([token]) == (b"abcdefgh.ijkl",)
-    assert leaks.values([{"type": "Opaque", "data": None}, {}]) == ()
-
-
 def test_what_is_no_text_is_looked_for_too(tmp_path: Path) -> None:
     """By its bytes."""
     value = bytes(range(200, 240))
@@ -157,6 +148,6 @@ def test_what_it_shows() -> None:
 def test_a_value_is_never_said(tmp_path: Path) -> None:
     """In none of its forms."""
     (tmp_path / "log.txt").write_text(SECRET)
-    given = leaks.values([secret(password=SECRET)])
+    given = secret_values.values([secret(password=SECRET)])
     told = json.dumps(leaks.judge(leaks.scan(tmp_path, given), given).plain(), ensure_ascii=False)
-    assert [one for value in given for one in leaks.forms(value) if one.decode(errors="replace") in told] == []
+    assert [one for one in secret_values.needles(given) if one.decode(errors="replace") in told] == []

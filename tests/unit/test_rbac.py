@@ -179,6 +179,19 @@ def test_rules_on_paths_and_roles_without_rules() -> None:
     assert rules_of({"metadata": {"name": "x"}, "rules": None}) == ()
 
 
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        (Right("production", "", "configmaps", "get", "settings"), "get configmaps/settings"),
+        (Right("", "authorization.k8s.io", "reviews", "create"), "create reviews.authorization.k8s.io"),
+        (Right("", "apps", "deployments/scale", "*"), "* deployments.apps/scale"),
+    ],
+)
+def test_a_right_is_said_as_kubectl_says_it(right: Right, said: str) -> None:
+    """The group after the resource, before the subresource."""
+    assert str(right) == said
+
+
 def test_rules_are_rights_and_rights_are_rules() -> None:
     """Nothing is gained or lost on the way, however the rights are spread."""
     rights = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from assay.chaos.roles import BROKERS, CONSUMERS, choose_broker, choose_consumer, choose_two, held
+from assay.chaos.roles import BROKERS, CONSUMERS, LiveFacts, choose_broker, choose_consumer, choose_two, held
 from assay.errors import UsageError
 from assay.kafka.admin import PartitionFacts
 
@@ -30,6 +32,12 @@ class Told:
     controller: int = 2
     consumers: tuple[str, ...] = ("a", "b", "c")
     owners: dict[int, str] = field(default_factory=lambda: {0: "b", 1: "c"})
+    beside_catalog: tuple[int | str, ...] = ()
+
+    def beside(self, component: str) -> tuple[int | str, ...]:
+        """As told; nobody is asked for what is not to be spared."""
+        assert component == "catalog"
+        return self.beside_catalog
 
     def coordinator(self, group: str) -> int | None:
         """As told."""
@@ -105,6 +113,76 @@ def test_a_consumer_is_the_owner_of_its_partition() -> None:
     """Or any one, by seed."""
     assert choose_consumer("owner:1", Told(), 7) == "c"
     assert {choose_consumer("random", Told(), seed) for seed in range(50)} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("role", "beside", "left"),
+    [
+        ("random", (0,), {1, 2}),
+        ("random", (0, 2, "a"), {1}),
+        ("leader:0", (0, 2), {1}),
+        ("leader-not-controller", (1,), {0}),
+        ("follower:0", (0,), {2}),
+    ],
+)
+def test_a_broker_beside_what_is_spared_is_no_candidate(role: str, beside: tuple[int, ...], left: set[int]) -> None:
+    """Whatever the seed; a follower that is the active controller then, if no other is left."""
+    facts = Told(beside_catalog=beside)
+    assert {choose_broker(role, facts, seed, "catalog") for seed in range(50)} == left
+
+
+def test_a_consumer_beside_what_is_spared_is_no_candidate() -> None:
+    """Nor is a broker's number a consumer's."""
+    facts = Told(beside_catalog=("a", "c", 1))
+    assert {choose_consumer("random", facts, seed, "catalog") for seed in range(50)} == {"b"}
+    assert choose_consumer("owner:0", facts, 1, "catalog") == "b"
+
+
+class Placed:
+    """A platform as far as facts ask it: its pods by component, each with its node."""
+
+    def __init__(self, **components: dict[str, str]) -> None:
+        """By component, nodes by the pods on them."""
+        self._components = components
+
+    def pods(self, component: str) -> list[Any]:
+        """Pods that run."""
+        return [
+            SimpleNamespace(
+                metadata=SimpleNamespace(name=name),
+                spec=SimpleNamespace(node_name=node),
+                status=SimpleNamespace(phase="Running", pod_ip=name),
+            )
+            for name, node in self._components.get(component, {}).items()
+        ]
+
+
+def test_who_is_beside_a_component_is_by_nodes() -> None:
+    """All its pods' nodes count, and brokers and consumers on them."""
+    platform: Any = Placed(
+        kafka={"production-kafka-0": "n0", "production-kafka-1": "n1", "production-kafka-2": "n2"},
+        analytics={"a": "n1", "b": "n2"},
+        catalog={"catalog-x": "n1"},
+        feed={"feed-x": "n0", "feed-y": "n2"},
+    )
+    nobody: Any = None
+    facts = LiveFacts(platform, nobody)
+    assert facts.beside("catalog") == {1, "a"}
+    assert facts.beside("feed") == {0, 2, "b"}
+    assert facts.beside("topics") == set()
+
+
+def test_that_all_are_beside_what_is_spared_is_a_sentence() -> None:
+    """Which names who was asked for and what is spared; who has no such role is still told so."""
+    facts = Told(beside_catalog=(1, 2, "a", "b", "c"))
+    with pytest.raises(UsageError, match="Each node of broker leader:0 also runs the catalog, which is to be spared"):
+        choose_broker("leader:0", facts, 1, "catalog")
+    with pytest.raises(UsageError, match="Each node of consumer random also runs the catalog"):
+        choose_consumer("random", facts, 1, "catalog")
+    with pytest.raises(UsageError, match="Nobody is owner:2"):
+        choose_consumer("owner:2", facts, 1, "catalog")
+    with pytest.raises(UsageError, match="no pod of it runs"):
+        choose_broker("controller", replace(facts, brokers=(0,), beside_catalog=(0,)), 1, "catalog")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import socket
 import ssl
 import struct
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,6 @@ from assay.kafka.quorum import active_controller, request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 NAMES = (identity.AUTHORITIES, identity.CERTIFICATE, identity.KEY)
 
@@ -52,6 +53,20 @@ def test_nobody_speaks_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
     assert identity.read() is None
     assert [name for name in clients.settings("b:1") if name.startswith(("ssl.", "security."))] == []
+
+
+def test_clients_of_tests_and_benchmarks_say_who_we_are() -> None:
+    """Each that speaks to a platform's brokers, or it would be refused where they want certificates."""
+    house = Path(__file__).resolve().parents[3]
+    told = ("identity.settings()", "clients.settings(", "client(platform, who)")
+    calls = {
+        f"{path.relative_to(house)}:{call.lineno}": ast.unparse(call)
+        for path in (house / "tests/handmade.py", *house.glob("tests/cluster/*.py"), *house.glob("benchmarks/*.py"))
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"AdminClient", "Consumer", "Producer"}
+    }
+    assert len(calls) > len(told)
+    assert [where for where, call in calls.items() if not any(one in call for one in told)] == []
 
 
 def test_every_client_is_told_who_we_are(known: Mapping[str, str]) -> None:

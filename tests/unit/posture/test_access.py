@@ -12,18 +12,20 @@ from assay.posture.access import (
     EVERYBODY,
     FORBIDDEN,
     Action,
+    Grants,
     grants,
     judge_forbidden,
     judge_rules,
 )
 from assay.posture.probe import Attempt, Result
+from assay.rbac import PathRight, Right
 from assay.verdict import Verdict
 
 REFUSED = Attempt(Result.REFUSED)
 ACCEPTED = Attempt(Result.ALLOWED)
 
 
-def seen(documents: list[dict[str, Any]]) -> dict[str, frozenset[str] | str]:
+def seen(documents: list[dict[str, Any]]) -> dict[str, Grants | str]:
     """What every account of rendered manifests may do, its roles' rules and everybody's."""
     accounts = [one["metadata"]["name"] for one in documents if one["kind"] == "ServiceAccount"]
     roles = {one["metadata"]["name"]: one["rules"] for one in documents if one["kind"] == "Role"}
@@ -76,8 +78,10 @@ def test_a_rule_that_is_missing_is_seen_too(documents: list[dict[str, Any]]) -> 
 def test_an_account_that_nobody_expects_may_do_nothing() -> None:
     """And one that is expected must be there."""
     expected = {account: allowed | EVERYBODY for account, allowed in ALLOWED.items()}
-    found = judge_rules({**expected, "stranger": frozenset({"get pods"})})
-    assert found.offenders == ("stranger may get pods",)
+    found = judge_rules(
+        {**expected, "stranger": frozenset({Right("", "", "pods", "get"), PathRight("get", "/metrics")})}
+    )
+    assert found.offenders == ("stranger may get /metrics", "stranger may get pods")
     del expected["production-feed"]
     assert judge_rules(expected).offenders == ("there is no account production-feed",)
 
@@ -92,7 +96,12 @@ def test_rules_are_counted_out() -> None:
     """By verb, resource, group and name; paths too."""
     rule = {"verbs": ["get"], "apiGroups": ["", "apps"], "resources": ["pods/exec"], "resourceNames": None}
     path = {"verbs": ["get"], "nonResourceURLs": ["/metrics"]}
-    assert grants([rule], [path]) == {"get pods/exec", "get pods.apps/exec", "get /metrics"}
+    assert grants([rule], [path]) == {
+        Right("", "", "pods/exec", "get"),
+        Right("", "apps", "pods/exec", "get"),
+        PathRight("get", "/metrics"),
+    }
+    assert {str(one) for one in grants([rule], [path])} == {"get pods/exec", "get pods.apps/exec", "get /metrics"}
 
 
 def verdicts(allowed: Action | None, control: Attempt = ACCEPTED) -> dict[str, Verdict]:
@@ -124,4 +133,4 @@ def test_each_forbidden_action_turns_its_probe_red_and_no_other(name: str, actio
 def test_an_authorizer_that_refuses_everything_shows_nothing() -> None:
     """What every account may do must be allowed, or the refusals are unknown."""
     assert set(verdicts(None, control=REFUSED).values()) == {Verdict.UNKNOWN}
-    assert str(CONTROL) in EVERYBODY
+    assert CONTROL.right in EVERYBODY
