@@ -85,7 +85,8 @@ class Store:
         objects: What is kept.
         written: What was written in earnest, as `verb path`; a write without effect is none.
         versions: Every version of an object that was kept, in this order.
-        told: What was told to commands in pods, as the whole path asked for, and the input; they all succeed.
+        told: What was told to commands in pods, as the whole path asked for, and the input.
+        failure: Why such commands fail; empty: they succeed.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -95,6 +96,7 @@ class Store:
         self.written: list[str] = []
         self.versions: list[dict[str, Any]] = []
         self.told: list[tuple[str, str]] = []
+        self.failure = ""
         self._discovery = _discovery()
         self._versions = count(1)
 
@@ -179,7 +181,7 @@ def serving(folder: Path, admission: Admission) -> Iterator[tuple[Path, Store]]:
             dry = query.get("dryRun") == ["All"]
             path = _place(parts.path)
             if self.headers.get("Upgrade") == "websocket":
-                store.told.append((self.path, execute(self, "\\quit\n")))
+                store.told.append((self.path, execute(self, "\\quit\n", store.failure)))
                 return
             if self.command == "GET":
                 code, document = store.get(path, query)

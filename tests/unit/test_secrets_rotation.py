@@ -168,6 +168,21 @@ def test_one_that_was_cut_off_goes_on_with_the_same_values(
     assert len(scene.store.told) == (1 if step == 0 else 0)
 
 
+def test_a_database_that_refuses_stops_it_before_anything_else_is_used(scene: Scene) -> None:
+    """In a sentence with the database's reason; the feed accepts both tokens, so that nobody is shut out meanwhile."""
+    scene.store.failure = 'ERROR:  role "iceberg" does not exist'
+    try:
+        with pytest.raises(AssayError, match=r"iceberg-catalog-0 .*\(ERROR: role .* exist\): see that .* run it again"):
+            scene.rotate()
+    finally:
+        scene.store.failure = ""
+    held = scene.secret()
+    assert held.items() >= OLD.items()
+    assert [held[f"accepted.{token}"].splitlines() for token in TOKENS] == [
+        [OLD[token], held[f"next.{token}"]] for token in TOKENS
+    ]
+
+
 def test_the_token_of_somebody_elses_api_is_not_made_here(scene: Scene) -> None:
     """It stays, until the vault has another."""
     scene.rotate(platform_etl_feed_url="https://prices.example")
