@@ -103,14 +103,20 @@ def rotate(
     context: str,
     variables: Mapping[str, Any] | None = None,
     on_event: Callable[[str], None] = lambda _: None,
+    *,
+    check: bool = False,
+    parts: Iterable[str] = (),
 ) -> DeployResult:
-    """Give Kafka a new authority and everybody new certificates with playbooks/rotate.yml; arguments as of `deploy`.
+    """Give the platform new certificates, passwords and tokens with playbooks/rotate.yml; arguments as of `deploy`.
+
+    `parts` are certificates and secrets; by default all that the platform has.
 
     Raises:
         UsageError: As of `deploy`.
-        AssayError: A task failed, or there are no certificates. A rotation that was cut off goes on with the next call.
+        AssayError: A task failed, or there is no platform. A rotation that was cut off goes on with the next call.
     """
-    return _play("rotate.yml", _platform_variables(kubeconfig, context, variables), on_event)
+    given = _platform_variables(kubeconfig, context, variables)
+    return _play("rotate.yml", given, on_event, check=check, tags=tuple(parts))
 
 
 def prepare_host(on_event: Callable[[str], None] = lambda _: None) -> DeployResult:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from assay.platform import Platform
 
-#: Asks the feed, from inside its own pod, what it serves; its token is where the feed itself reads it.
+#: Asks the feed, from inside its own pod, what it serves; its tokens are where the feed itself reads them, one a line.
 _FEED_COUNT: Final = """
 import json, os, pathlib, urllib.request
-token = pathlib.Path(os.environ["FEED_TOKEN_FILE"]).read_text().strip()
+token = pathlib.Path(os.environ["FEED_TOKEN_FILE"]).read_text().splitlines()[0].strip()
 request = urllib.request.Request("http://127.0.0.1:8080/v1/series", headers={"Authorization": "Bearer " + token})
 print(urllib.request.urlopen(request, timeout=10).read().decode())
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from podexec import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,10 @@ CONTEXT: Final = "made-up"
 KINDS: Final = {
     "v1": {
         "Namespace": False, "ResourceQuota": True, "LimitRange": True, "Pod": True, "ServiceAccount": True,
-        "Secret": True,
+        "Secret": True, "ConfigMap": True, "Service": True, "Node": False,
     },
+    "apps/v1": {"Deployment": True, "StatefulSet": True},
+    "policy/v1": {"PodDisruptionBudget": True},
     "networking.k8s.io/v1": {"NetworkPolicy": True},
     "rbac.authorization.k8s.io/v1": {"Role": True, "RoleBinding": True},
     "scheduling.k8s.io/v1": {"PriorityClass": False},
@@ -81,6 +84,9 @@ class Store:
         admission: See `Admission`.
         objects: What is kept.
         written: What was written in earnest, as `verb path`; a write without effect is none.
+        versions: Every version of an object that was kept, in this order.
+        told: What was told to commands in pods, as the whole path asked for, and the input.
+        failure: Why such commands fail; empty: they succeed.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -88,6 +94,9 @@ class Store:
         self.admission = admission
         self.objects: dict[str, dict[str, Any]] = {}
         self.written: list[str] = []
+        self.versions: list[dict[str, Any]] = []
+        self.told: list[tuple[str, str]] = []
+        self.failure = ""
         self._discovery = _discovery()
         self._versions = count(1)
 
@@ -121,12 +130,17 @@ class Store:
         before = self.objects.get(place)
         uid = before["metadata"]["uid"] if before else f"uid-{next(self._versions)}"
         after = {**given, "metadata": {**given["metadata"], "uid": uid, "resourceVersion": "0"}}
+        if "replicas" in given.get("spec", {}):
+            counts = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
+            after["metadata"]["generation"] = 1
+            after["status"] = {"observedGeneration": 1, **dict.fromkeys(counts, given["spec"]["replicas"])}
         if before and {**before, "metadata": {**before["metadata"], "resourceVersion": "0"}} == after:
             return 200, before
         after["metadata"]["resourceVersion"] = str(next(self._versions))
         if not dry:
             self.objects[place] = after
             self.written.append(f"{verb} {place}")
+            self.versions.append(after)
         return (200 if before else 201), after
 
     def delete(self, path: str, *, dry: bool) -> Answer:
@@ -166,6 +180,9 @@ def serving(folder: Path, admission: Admission) -> Iterator[tuple[Path, Store]]:
             query = parse_qs(parts.query)
             dry = query.get("dryRun") == ["All"]
             path = _place(parts.path)
+            if self.headers.get("Upgrade") == "websocket":
+                store.told.append((self.path, execute(self, "\\quit\n", store.failure)))
+                return
             if self.command == "GET":
                 code, document = store.get(path, query)
             elif self.command == "DELETE":

@@ -39,22 +39,30 @@ def deploy(target: Target, extras: tuple[str, ...]) -> Verdict:
 @click.command()
 @target_options
 @click.option(
+    "--what",
+    type=click.Choice(["certificates", "secrets"]),
+    help="Kafka's certificates alone, or passwords and tokens alone. [default: all that the platform has]",
+)
+@click.option(
     "-e", "--extra", "extras", multiple=True, metavar="NAME=VALUE", help="As of `deploy`, and as given there."
 )
-def rotate(target: Target, extras: tuple[str, ...]) -> Verdict:
-    """Give a platform made with platform_kafka_security=mtls new certificates, under load and without a lost message.
+def rotate(target: Target, what: str | None, extras: tuple[str, ...]) -> Verdict:
+    """Give the platform new certificates, passwords and tokens, under load and without a lost message.
 
-    The last step shuts out whoever still shows an old certificate: -e platform_certificates_drop=false leaves that to
-    the next time.
+    What the inventory's vault was given anew is taken from there; the rest is made. A rotation that was cut off goes on
+    when it is run again. The last step shuts out whoever still shows an old certificate or token; of certificates, -e
+    platform_certificates_drop=false leaves that to the next time.
     """
     from assay.deploy import rotate as renew  # noqa: PLC0415  # see `assay.commands`
     from assay.progress import Phases  # noqa: PLC0415  # see `assay.commands`
 
     phases = Phases(PROGRESS)
-    variables = {"platform_kafka_security": "mtls", **_variables(extras)}
+    variables = _variables(extras)
     with phases.phase("rotate"):
         cluster = target.made(phases.tell)
-        renew(cluster.kubeconfig, cluster.context, variables, phases.tell)
+        parts = () if what is None else (what,)
+        result = renew(cluster.kubeconfig, cluster.context, variables, phases.tell, parts=parts)
+    OUT.print(f"{result.changed} tasks changed something.", highlight=False)
     _tell_certificates(cluster, variables)
     return Verdict.PASS
 

@@ -72,7 +72,12 @@ _ONE_BROKER: Final = {
     ],
 }
 _NAMESPACE: Final = ("Namespace *", "ResourceQuota *-quota", "LimitRange *-limits", "PriorityClass *-storage", "PriorityClass *-workflow")  # fmt: skip  # noqa: E501
-_CREDENTIALS: Final = dict.fromkeys(("feed-token", "feed-admin-token", "iceberg-catalog-password"), "another-value")
+#: What is in use is kept (playbooks/rotate.yml changes it): beside it, one more.
+_KEYS: Final = ("feed-token", "feed-admin-token", "iceberg-catalog-password")
+_CREDENTIALS: Final = {
+    "platform_credentials": dict.fromkeys((*_KEYS, "another"), "its-value"),
+    "platform_access_credentials_keys": [*_KEYS, "another"],
+}
 
 #: The roles that make something. The preflight, the roll-out and the teardown have nothing of their own: every check
 #: goes through the first two, and every deletion is the third. The certificates' tag is every run's, with mtls.
@@ -89,8 +94,9 @@ ROLES: Final[Mapping[str, Role]] = {
             "ServiceAccount *-etl", "ServiceAccount *-analytics", "Role *-etl-role", "RoleBinding *-etl-binding",
             "Secret *-credentials",
         ),
-        modify={"platform_credentials": _CREDENTIALS},
+        modify=_CREDENTIALS,
         modifies=("Secret *-credentials",),
+        given={"platform_credentials": dict.fromkeys(_KEYS, "its-value")},
         base=("namespace",),
     ),
     "certificates": Role(

@@ -58,6 +58,8 @@ SUBRESOURCES: Final = {
     "pod_eviction": "pods/eviction",
     "job_status": "jobs/status",
 }
+#: KEP-4006: who may only `get` a WebSocket is refused.
+CONVERSATION: Final = {("", "pods/exec", verb) for verb in ("create", "get")}
 #: Everybody may review his own rules; the last are this machine's alone: its etcd and its audit log.
 NOT_ASKED: Final = {
     ("authorization.k8s.io", "selfsubjectrulesreviews", "create"): "everybody may, by the role system:basic-user",
@@ -109,12 +111,14 @@ def applied(folder: Path) -> set[Kind]:
 
 
 def asked() -> set[Kind]:
-    """What the roles ask for: one object by its name, or all that bear a label."""
+    """What the roles ask for: one object by its name, all that bear a label, or a conversation with a pod."""
     found = set()
     for path in (ROOT / "playbooks" / "roles").glob("platform_*/tasks/*.yml"):
         if path.parts[-3] == "platform_teardown":
             continue
         for task in yaml.safe_load(path.read_text()):
+            if "postgres_password" in task:
+                found |= CONVERSATION
             given = task.get("kubernetes.core.k8s_info")
             if given is None:
                 continue
@@ -141,7 +145,12 @@ def test_the_sources_are_read() -> None:
     """A comparison with nothing would be empty."""
     assert ("", "pods/exec", "get") in called(sources(chaos=False))
     assert ("coordination.k8s.io", "leases", "update") in called(sources(chaos=True))
-    assert asked() >= {("", "namespaces", "get"), ("", "nodes", "list"), ("apps", "statefulsets", "list")}
+    assert asked() >= {
+        ("", "namespaces", "get"),
+        ("", "nodes", "list"),
+        ("apps", "statefulsets", "list"),
+        *CONVERSATION,
+    }
 
 
 def test_provisioning_is_allowed_what_it_does_and_nothing_else(tmp_path: Path) -> None:
@@ -153,9 +162,8 @@ def test_provisioning_is_allowed_what_it_does_and_nothing_else(tmp_path: Path) -
 def test_validation_is_allowed_what_it_does_and_nothing_else(tmp_path: Path) -> None:
     """What the deployment needs, and every call of the client outside experiments."""
     own = called(sources(chaos=False)) - NOT_ASKED.keys()
-    conversations = {("", "pods/exec", "create")}  # KEP-4006: who may only `get` a WebSocket is refused
     acting = {("", "serviceaccounts", "impersonate")}
-    assert granted("deploy", "validate") == applied(tmp_path) | asked() | own | conversations | acting
+    assert granted("deploy", "validate") == applied(tmp_path) | asked() | own | CONVERSATION | acting
 
 
 def test_experiments_are_allowed_what_they_do() -> None:
@@ -165,7 +173,7 @@ def test_experiments_are_allowed_what_they_do() -> None:
 
 def test_experiments_are_allowed_nothing_that_nobody_calls() -> None:
     """Neither in them, nor in what records and collects."""
-    everything = called([*sources(chaos=True), *sources(chaos=False)]) | {("", "pods/exec", "create")}
+    everything = called([*sources(chaos=True), *sources(chaos=False)]) | CONVERSATION
     assert granted("chaos") - everything == set()
 
 

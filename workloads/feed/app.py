@@ -149,13 +149,15 @@ class Feed:
 
 
 def _authorised(request: Request, token_file: Path) -> bool:
+    """Whether a request bears one of the file's tokens: one a line, more than one while a rotation is under way."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
-        expected = token_file.read_text(encoding="utf-8").strip()
+        lines = token_file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
-    right = hmac.compare_digest(token.strip().encode(), expected.encode())
-    return scheme.lower() == "bearer" and expected != "" and right
+    given = token.strip().encode()
+    right = [hmac.compare_digest(given, line.strip().encode()) for line in lines if line.strip()]
+    return scheme.lower() == "bearer" and any(right)
 
 
 def _conditional(request: Request, page: Page) -> Response:

@@ -124,6 +124,21 @@ def test_a_rotated_token_counts_at_once(tokens: Path) -> None:
     assert feed.get("/v1/series", headers={"Authorization": "Bearer new"}).status_code == 200
 
 
+@pytest.mark.parametrize(("name", "path"), [("token", "/v1/series"), ("admin", "/admin/faults")])
+def test_while_tokens_are_rotated_each_line_is_one(tokens: Path, name: str, path: str) -> None:
+    """The old and the new one are accepted, in either order; not both as one, nor an empty one. Then the old is not."""
+    feed = client(tokens)
+
+    def answers(*asked: str) -> list[int]:
+        return [feed.get(path, headers={"Authorization": f"Bearer {one}"}).status_code for one in asked]
+
+    for text in ("old\n\nnew\n", "new\r\nold"):
+        (tokens / name).write_text(text)
+        assert answers("old", "new", "oldnew", "old new", "other", "") == [200, 200, 401, 401, 401, 401]
+    (tokens / name).write_text("new")
+    assert answers("old", "new") == [401, 200]
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
