@@ -23,7 +23,8 @@ validate: install
 	$(VENV)/bin/tox run -e validate -- $(ARGS)
 
 test: install
-	$(VENV)/bin/tox run -e lint,types,py311,py312,py313,ansible,cluster
+	$(VENV)/bin/tox run-parallel --parallel auto --parallel-no-spinner -e lint,types,py311,py312,py313,ansible
+	$(VENV)/bin/tox run -e cluster
 
 # Raise the locked versions within pyproject.toml's bounds.
 lock: install

@@ -214,7 +214,7 @@ def test_a_cluster_without_a_policy_engine_is_told_by_a_brokers_answers(
     answers: list[str], code: int, said: str
 ) -> None:
     """What is forbidden must be refused beside what is allowed; else it is not known, which refuses nobody."""
-    ended, printed = play("tests/unit/enforcement.yml", "-e", json.dumps({"platform_answers": answers}))
+    ended, printed = play("tests/playbooks/enforcement.yml", "-e", json.dumps({"platform_answers": answers}))
     assert ended == code, printed
     printed = " ".join(printed.split())
     if said:

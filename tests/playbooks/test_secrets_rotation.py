@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+#: Each run of the playbook takes most of a minute. The refusal that needs no platform is in each build.
+PLATFORM: Final = pytest.mark.endurance
 pytestmark = pytest.mark.timeout(600)
 
 KEYS: Final = ("feed-token", "feed-admin-token", "iceberg-catalog-password")
@@ -124,6 +126,7 @@ def steps(platform: Scene) -> list[dict[str, Any]]:
     return secrets
 
 
+@PLATFORM
 def test_all_are_made_anew_and_taken_into_use_in_three_steps(steps: list[dict[str, Any]]) -> None:
     """Accepted before it is used, used before the old is refused; nothing of the old is kept."""
     accept, use, drop = map(plain, steps)
@@ -140,6 +143,7 @@ def test_all_are_made_anew_and_taken_into_use_in_three_steps(steps: list[dict[st
     assert steps[-1]["metadata"]["annotations"].keys() == {"assay.dev/rotated"}
 
 
+@PLATFORM
 def test_what_was_changed_in_the_vault_is_taken_from_there_and_nothing_else(scene: Scene) -> None:
     """`site.yml` refuses it in a sentence that says what to do, and takes it once it was rotated in.
 
@@ -155,6 +159,7 @@ def test_what_was_changed_in_the_vault_is_taken_from_there_and_nothing_else(scen
     assert scene.deploy(vault) == ()
 
 
+@PLATFORM
 @pytest.mark.parametrize("step", [0, 1])
 def test_one_that_was_cut_off_goes_on_with_the_same_values(
     scene: Scene, steps: list[dict[str, Any]], step: int
@@ -168,6 +173,7 @@ def test_one_that_was_cut_off_goes_on_with_the_same_values(
     assert len(scene.store.told) == (1 if step == 0 else 0)
 
 
+@PLATFORM
 def test_a_database_that_refuses_stops_it_before_anything_else_is_used(scene: Scene) -> None:
     """In a sentence with the database's reason; the feed accepts both tokens, so that nobody is shut out meanwhile."""
     scene.store.failure = 'ERROR:  role "iceberg" does not exist'
@@ -183,6 +189,7 @@ def test_a_database_that_refuses_stops_it_before_anything_else_is_used(scene: Sc
     ]
 
 
+@PLATFORM
 def test_the_token_of_somebody_elses_api_is_not_made_here(scene: Scene) -> None:
     """It stays, until the vault has another."""
     scene.rotate(platform_etl_feed_url="https://prices.example")
@@ -198,6 +205,7 @@ def test_where_there_is_no_platform_nothing_is_rotated(tmp_path: Path, monkeypat
         assert store.written == []
 
 
+@PLATFORM
 def test_where_there_are_no_certificates_none_are_rotated(scene: Scene) -> None:
     """Whoever asks for them by name is told; else the rest is done, as above."""
     with pytest.raises(AssayError, match=r"made with platform_kafka_security plaintext: it has no certificates"):
@@ -205,6 +213,21 @@ def test_where_there_are_no_certificates_none_are_rotated(scene: Scene) -> None:
     assert scene.store.written == []
 
 
+@PLATFORM
+def test_without_the_last_step_the_others_keep_their_order(scene: Scene) -> None:
+    """A new authority is trusted before it signs, and the old one beside it at the end."""
+    given = scene.given(OLD) | {"platform_certificates_external_addresses": ["192.0.2.1"]}
+    deploy(scene.file, apiserver.CONTEXT, given | {"platform_kafka_security": "mtls"}, parts=PARTS)
+    scene.store.versions.clear()
+    rotate(scene.file, apiserver.CONTEXT, given | {"platform_certificates_drop": False}, parts=["certificates"])
+    versions = [one for one in scene.store.versions if one["metadata"]["name"] == "production-kafka-authority"]
+    assert [sorted(one["data"]) for one in versions] == [
+        ["next.crt", "next.key", "tls.crt", "tls.key"],
+        ["previous.crt", "tls.crt", "tls.key"],
+    ]
+
+
+@PLATFORM
 def test_check_mode_goes_through_both_kinds_where_there_are_certificates(scene: Scene) -> None:
     """As the platform itself says; nothing is written."""
     given = scene.given(OLD) | {"platform_certificates_external_addresses": ["192.0.2.1"]}

@@ -35,7 +35,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Secrets]:
     ran = subprocess.run(
         [
             Path(sys.executable).with_name("ansible-playbook"),
-            "tests/unit/rotation.yml",
+            "tests/playbooks/rotation.yml",
             "-e",
             f"platform_render_to={folder}",
         ],
