@@ -1,7 +1,8 @@
 """Keeps Kafka's topics, and rights, as they are declared: makes what is missing and puts right what somebody changed.
 
-The declaration is a JSON file: `{"topics": [{"name", "partitions", "replication_factor", "settings": {...}}]}`, and
-where brokers grant rights also `"access": [{"principal", "topic" or "group", "operations": [...]}]` (`access.py`).
+The declaration is a JSON file: `{"topics": [{"name", "partitions", "replication_factor", "settings": {...}}]}`, where
+brokers grant rights also `"access": [{"principal", "topic" or "group", "operations": [...]}]` (`access.py`), and
+`"brokers"`: a topic is not made before so many are there, since whoever comes later would never lead a partition of it.
 Settings that a topic's declaration does not name are left alone. What can't be changed in place (fewer partitions,
 another number of replicas) is reported and left as it is. `GET /ready` on the port answers 200 while the topics were
 last seen as declared, else 503 with the reason.
@@ -74,6 +75,7 @@ class Declaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     topics: tuple[Declared, ...]
+    brokers: int = Field(default=1, ge=1)
     access: tuple[Granted, ...] | None = None
 
 
@@ -221,7 +223,7 @@ def serve(status: Status, port: int) -> ThreadingHTTPServer:
 
 def reconcile(admin: AdminClient, declaration: Declaration) -> str:
     """One round; returns why topics or rights are not as declared, or nothing."""
-    reason = _reconcile_topics(admin, declaration.topics)
+    reason = _reconcile_topics(admin, declaration.topics, declaration.brokers)
     if reason or declaration.access is None:
         return reason
     return _reconcile_access(admin, access.rights(declaration.access))
@@ -241,12 +243,16 @@ def _reconcile_access(admin: AdminClient, wanted: set[access.Right]) -> str:
     return "" if left == wanted else "the brokers don't show the rights yet"
 
 
-def _reconcile_topics(admin: AdminClient, declared: Sequence[Declared]) -> str:
+def _reconcile_topics(admin: AdminClient, declared: Sequence[Declared], brokers: int) -> str:
     names = [topic.name for topic in declared]
     try:
         todo = plan(declared, look(admin, names))
         if todo.empty:
             return ""
+        there = len(admin.list_topics(timeout=REQUEST_SECONDS).brokers)
+        if todo.create and there < brokers:
+            # Fenced brokers get replicas too, but last: they would lead nothing by preference (StripedReplicaPlacer)
+            return f"{there} of {brokers} brokers are there: topics are made when all are"
         carry_out(admin, todo)
         left = plan(declared, look(admin, names))
     except KafkaException as error:

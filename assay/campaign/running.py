@@ -18,6 +18,7 @@ from assay.chaos.control import INTERRUPTED
 from assay.errors import AssayError
 from assay.kafka.admin import Admin
 from assay.manifest import MANIFEST, Objectives
+from assay.platform import TOPIC
 from assay.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def _once(path: Path, platform: Platform, record: Record, number: int, phases: P
 
 
 def await_whole(platform: Platform) -> None:
-    """Wait until every replica is in sync and every consumer there.
+    """Wait until every replica is in sync, every consumer there, and each partition led by the broker of its own.
+
+    After a broker's death others lead its partitions, until Kafka looks after some minutes: the next run would begin
+    otherwise than the one before, or be interrupted by that look.
 
     Raises:
         AssayError: That is not so within `HEALTHY_SECONDS`.
@@ -107,7 +111,7 @@ def await_whole(platform: Platform) -> None:
 
     def whole() -> bool:
         try:
-            found = watch.unwhole(platform, admin, wanted)
+            found = watch.unwhole(platform, admin, wanted) or led_elsewhere(admin)
         except AssayError as error:
             found = str(error).rstrip(".")
         amiss[:] = [found] if found else []
@@ -119,3 +123,16 @@ def await_whole(platform: Platform) -> None:
         raise AssayError(
             f"The platform is not whole after {HEALTHY_SECONDS:.0f} s, so that no run can begin: {amiss[0]}."
         ) from None
+
+
+def led_elsewhere(admin: Admin) -> str | None:
+    """Which partitions are not led by their preferred broker by now, in a clause, and their election; None: all are.
+
+    Raises:
+        AssayError: Kafka does not answer.
+    """
+    strayed = sorted(number for number, one in admin.partitions(TOPIC).items() if one.strayed)
+    if not strayed:
+        return None
+    admin.elect_preferred(TOPIC, strayed)
+    return f"of {TOPIC}, {', '.join(map(str, strayed))} are not led by their preferred broker"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from workloads.topics import Declaration, Declared, Plan, Seen, Status, plan, serve
+from workloads.topics import Declaration, Declared, Plan, Seen, Status, plan, reconcile, serve
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 PRICES = Declared(name="prices", partitions=3, replication_factor=3, settings={"min.insync.replicas": "2"})
 
@@ -44,6 +49,33 @@ def test_what_cannot_be_done_in_place_is_said(seen: Seen, said: str) -> None:
     assert not todo.empty
     assert (todo.create, todo.grow, todo.alter) == ((), (), ())
     assert said in todo.impossible[0]
+
+
+class Brokers:
+    """So many brokers, without a topic."""
+
+    def __init__(self, count: int) -> None:
+        """Nothing was asked of them."""
+        self.count = count
+        self.made: list[str] = []
+
+    def list_topics(self, **_: Any) -> Any:
+        """Who is there."""
+        return SimpleNamespace(topics={}, brokers=dict.fromkeys(range(self.count)))
+
+    def create_topics(self, topics: list[Any], **_: Any) -> dict[str, Any]:
+        """Remember it."""
+        self.made += [topic.topic for topic in topics]
+        return {}
+
+
+@pytest.mark.parametrize(("there", "made"), [(2, []), (3, ["prices"])])
+def test_topics_are_made_when_all_brokers_are_there(there: int, made: list[str]) -> None:
+    """One made earlier would never be led by the broker that comes later; until then the reason is said."""
+    brokers = Brokers(there)
+    reason = reconcile(cast("AdminClient", brokers), Declaration(topics=(PRICES,), brokers=3))
+    assert brokers.made == made
+    assert ("2 of 3 brokers are there" in reason) is (there == 2)
 
 
 @pytest.mark.parametrize("wrong", ['{"topics": [{"name": "a"}]}', '{"topic": []}', "[]", "nonsense"])

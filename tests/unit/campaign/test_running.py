@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,7 @@ from assay.campaign import running
 from assay.chaos.control import INTERRUPTED
 from assay.errors import AssayError
 from assay.experiment import Ended
+from assay.kafka.admin import PartitionFacts
 from assay.progress import Phases
 from assay.verdict import Verdict
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from assay.kafka.admin import Admin
     from assay.platform import Platform
 
 
@@ -112,3 +115,37 @@ def test_an_interruption_ends_it_and_says_how_to_go_on(campaign: Callable[..., A
     record, series = campaign(2, quick)
     assert [one.name for one in series.outcomes] == ["run-001", "run-002"]
     assert record.folder.exists()
+
+
+@dataclass
+class Led:
+    """Brokers that lead a topic's partitions, and what they were asked to change."""
+
+    partitions_led: dict[int, PartitionFacts]
+    elected: list[int] = field(default_factory=list)
+
+    def partitions(self, _topic: str) -> dict[int, PartitionFacts]:
+        """As told."""
+        return self.partitions_led
+
+    def elect_preferred(self, _topic: str, partitions: list[int]) -> None:
+        """Remember it."""
+        self.elected += partitions
+
+
+def test_each_run_begins_with_every_broker_leading_its_own() -> None:
+    """Of three partitions, the two that others lead are elected anew, also one that nobody leads; then none is."""
+    led = Led(
+        {
+            0: PartitionFacts(0, (0, 1, 2), (0, 1, 2)),
+            1: PartitionFacts(0, (1, 2, 0), (0, 1, 2)),
+            2: PartitionFacts(None, (2, 0, 1), (0, 1)),
+        }
+    )
+    assert running.led_elsewhere(cast("Admin", led)) == (
+        "of commodity-prices, 1, 2 are not led by their preferred broker"
+    )
+    assert led.elected == [1, 2]
+    whole = Led({0: PartitionFacts(0, (0, 1, 2), (0, 1, 2))})
+    assert running.led_elsewhere(cast("Admin", whole)) is None
+    assert whole.elected == []
