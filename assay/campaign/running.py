@@ -16,6 +16,7 @@ from assay.campaign.record import Asked, Record, digest
 from assay.chaos import watch
 from assay.chaos.control import INTERRUPTED
 from assay.errors import AssayError
+from assay.kafka import election
 from assay.kafka.admin import Admin
 from assay.manifest import MANIFEST, Objectives
 from assay.platform import TOPIC
@@ -134,5 +135,5 @@ def led_elsewhere(admin: Admin) -> str | None:
     strayed = sorted(number for number, one in admin.partitions(TOPIC).items() if one.strayed)
     if not strayed:
         return None
-    admin.elect_preferred(TOPIC, strayed)
+    election.elect_preferred(admin.bootstrap, TOPIC, strayed)
     return f"of {TOPIC}, {', '.join(map(str, strayed))} are not led by their preferred broker"

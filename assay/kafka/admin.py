@@ -14,7 +14,6 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
-    ElectionType,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -160,18 +159,6 @@ class Admin:
             number: PartitionFacts(_broker(one.leader), tuple(one.replicas), tuple(sorted(one.isrs)))
             for number, one in found.partitions.items()
         }
-
-    def elect_preferred(self, topic: str, partitions: list[int]) -> None:
-        """Have partitions led by the first of those that hold them, as Kafka does by itself only every few minutes.
-
-        One whose first replica is not in sync keeps its leader: look again (KIP-460).
-
-        Raises:
-            AssayError: Kafka does not answer, or refuses.
-        """
-        places = [TopicPartition(topic, number) for number in partitions]
-        asked = self._client.elect_leaders(ElectionType.PREFERRED, places, **self._limit)
-        self._answer(asked, f"electing the preferred leaders of the topic {topic}")
 
     def under_replicated(self) -> list[tuple[str, int]]:
         """The partitions of all topics, Kafka's own included, of which a replica is not in sync: topic and number.

@@ -10,26 +10,18 @@ Beside it there are two other ways, both slower and bound to a pod: Kafka's own 
 
 from __future__ import annotations
 
-import socket
 import struct
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from assay.errors import AssayError
-from assay.kafka import identity
+from assay.kafka import wire
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-#: How long one broker may take to answer, in seconds.
-ANSWER_SECONDS: Final = 3.0
 _DESCRIBE_QUORUM: Final = 55
 _TOPIC: Final = b"__cluster_metadata"
 _NOBODY: Final = -1
-_LONGEST_ANSWER: Final = 1 << 20
 
 
-def active_controller(bootstrap: str, seconds: float = ANSWER_SECONDS) -> int:
+def active_controller(bootstrap: str, seconds: float = wire.ANSWER_SECONDS) -> int:
     """The node id of the active controller.
 
     Args:
@@ -39,25 +31,15 @@ def active_controller(bootstrap: str, seconds: float = ANSWER_SECONDS) -> int:
     Raises:
         AssayError: None of them says.
     """
-    said = "it names no broker"
-    for address in bootstrap.split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            with _connected(host, int(port), seconds) as connection:
-                connection.sendall(request())
-                return leader(_message(connection))
-        except (OSError, ValueError, AssayError) as error:
-            said = f"{address}: {error}"
-    raise AssayError(f"Kafka at {bootstrap} does not say which controller is active ({said}).")
+    return wire.ask(bootstrap, request(), leader, "asking which controller is active", seconds)
 
 
 def request() -> bytes:
-    """DescribeQuorum for the metadata topic's only partition, with its length in front (pure)."""
-    client = b"assay"
-    header = struct.pack(f">hhih{len(client)}sB", _DESCRIBE_QUORUM, 0, 1, len(client), client, 0)
+    """DescribeQuorum for the metadata topic's only partition (pure)."""
+    header = struct.pack(f">hhih{len(wire.CLIENT)}sB", _DESCRIBE_QUORUM, 0, 1, len(wire.CLIENT), wire.CLIENT, 0)
     # Arrays and strings of flexible versions carry their length plus one; each structure ends with its tagged fields.
     body = struct.pack(f">BB{len(_TOPIC)}sBiBBB", 2, len(_TOPIC) + 1, _TOPIC, 2, 0, 0, 0, 0)
-    return struct.pack(">i", len(header) + len(body)) + header + body
+    return header + body
 
 
 def leader(answer: bytes) -> int:
@@ -86,32 +68,3 @@ def leader(answer: bytes) -> int:
     if number == _NOBODY:
         raise AssayError("no controller is active now")
     return int(number)
-
-
-@contextmanager
-def _connected(host: str, port: int, seconds: float) -> Iterator[socket.socket]:
-    """A connection as whoever we are to Kafka; each send and receive may take so long."""
-    ours = identity.read()
-    with socket.create_connection((host, port), timeout=seconds) as plain:
-        if ours is None:
-            yield plain
-        else:
-            with ours.context().wrap_socket(plain, server_hostname=host) as guarded:
-                yield guarded
-
-
-def _message(connection: socket.socket) -> bytes:
-    (size,) = struct.unpack(">i", _exactly(connection, 4))
-    if not 0 < size <= _LONGEST_ANSWER:
-        raise AssayError("what answers is not Kafka")
-    return _exactly(connection, size)
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    read = b""
-    while len(read) < size:
-        part = connection.recv(size - len(read))
-        if not part:
-            raise AssayError("the connection was closed")
-        read += part
-    return read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ from assay.campaign import running
 from assay.chaos.control import INTERRUPTED
 from assay.errors import AssayError
 from assay.experiment import Ended
+from assay.kafka import election
 from assay.kafka.admin import PartitionFacts
 from assay.progress import Phases
 from assay.verdict import Verdict
@@ -122,19 +123,17 @@ class Led:
     """Brokers that lead a topic's partitions, and what they were asked to change."""
 
     partitions_led: dict[int, PartitionFacts]
-    elected: list[int] = field(default_factory=list)
+    bootstrap: str = "somewhere:9092"
 
     def partitions(self, _topic: str) -> dict[int, PartitionFacts]:
         """As told."""
         return self.partitions_led
 
-    def elect_preferred(self, _topic: str, partitions: list[int]) -> None:
-        """Remember it."""
-        self.elected += partitions
 
-
-def test_each_run_begins_with_every_broker_leading_its_own() -> None:
+def test_each_run_begins_with_every_broker_leading_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three partitions, the two that others lead are elected anew, also one that nobody leads; then none is."""
+    elected: list[tuple[str, str, list[int]]] = []
+    monkeypatch.setattr(election, "elect_preferred", lambda *asked: elected.append(asked))
     led = Led(
         {
             0: PartitionFacts(0, (0, 1, 2), (0, 1, 2)),
@@ -145,7 +144,7 @@ def test_each_run_begins_with_every_broker_leading_its_own() -> None:
     assert running.led_elsewhere(cast("Admin", led)) == (
         "of commodity-prices, 1, 2 are not led by their preferred broker"
     )
-    assert led.elected == [1, 2]
+    assert elected == [("somewhere:9092", "commodity-prices", [1, 2])]
     whole = Led({0: PartitionFacts(0, (0, 1, 2), (0, 1, 2))})
     assert running.led_elsewhere(cast("Admin", whole)) is None
-    assert whole.elected == []
+    assert len(elected) == 1

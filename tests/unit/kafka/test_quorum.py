@@ -49,7 +49,7 @@ def serve(listening: socket.socket, reply: bytes, asked: list[bytes]) -> threadi
 def test_the_request_is_what_kafka_reads() -> None:
     """Byte for byte: DescribeQuorum (55) of version 0 for partition 0 of the metadata topic."""
     assert request().hex(" ") == (
-        "00 00 00 2c 00 37 00 00 00 00 00 01 00 05 61 73 73 61 79 00 "
+        "00 37 00 00 00 00 00 01 00 05 61 73 73 61 79 00 "
         "02 13 5f 5f 63 6c 75 73 74 65 72 5f 6d 65 74 61 64 61 74 61 02 00 00 00 00 00 00 00"
     )
 
@@ -63,7 +63,7 @@ def test_the_leader_of_the_metadata_is_the_controller(server: socket.socket) -> 
     bootstrap = f"127.0.0.1:{dead},127.0.0.1:{server.getsockname()[1]}"
     assert active_controller(bootstrap, 5) == 2
     thread.join()
-    assert asked == [request()]
+    assert asked == [struct.pack(">i", len(request())) + request()]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_what_is_not_kafka_is_a_sentence(server: socket.socket, reply: bytes, se
     """It names the address and what happened there."""
     thread = serve(server, reply, [])
     address = f"127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(AssayError, match=f"which controller is active .{address}: {sentence}"):
+    with pytest.raises(AssayError, match=f"which controller is active failed .{address}: {sentence}"):
         active_controller(address, 5)
     thread.join()
