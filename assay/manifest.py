@@ -128,6 +128,8 @@ class Partition(_Part):
         end: The end offset when the drain began; before that, when the load ended or, while it runs, began.
         log_start_after: The log's first offset after the drain.
         committed: The group's committed offset after the drain; None where it never committed.
+        end_asked: Whether the brokers were asked for `end` after the load; else it proves nothing.
+        committed_asked: Whether they were asked for `committed`.
     """
 
     partition: int
@@ -136,6 +138,8 @@ class Partition(_Part):
     end: int
     log_start_after: int
     committed: int | None
+    end_asked: bool = True
+    committed_asked: bool = True
 
 
 class Replica(_Part):

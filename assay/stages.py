@@ -135,7 +135,16 @@ def load(platform: Platform, run: Run, phases: Phases, brake: Brake | None = Non
     letters = admin.watermarks(DEAD_LETTERS) if plan.group else {}
     run.note(
         partitions=tuple(
-            Partition(partition=number, log_start=low, start=high, end=high, log_start_after=low, committed=None)
+            Partition(
+                partition=number,
+                log_start=low,
+                start=high,
+                end=high,
+                log_start_after=low,
+                committed=None,
+                end_asked=False,
+                committed_asked=False,
+            )
             for number, (low, high) in sorted(admin.watermarks(plan.topic).items())
         ),
         dead_letters_from={number: high for number, (_, high) in letters.items()},
@@ -168,7 +177,9 @@ def note_ends(admin: Admin, run: Run) -> None:
     """Note where the partitions end now."""
     ends = admin.watermarks(run.manifest.plan.topic)
     run.note(
-        partitions=tuple(one.model_copy(update={"end": ends[one.partition][1]}) for one in run.manifest.partitions)
+        partitions=tuple(
+            one.model_copy(update={"end": ends[one.partition][1], "end_asked": True}) for one in run.manifest.partitions
+        )
     )
 
 
@@ -211,7 +222,11 @@ def drain(platform: Platform, run: Run, phases: Phases) -> None:
     run.note(
         partitions=tuple(
             one.model_copy(
-                update={"log_start_after": marks[one.partition][0], "committed": committed.get(one.partition)}
+                update={
+                    "log_start_after": marks[one.partition][0],
+                    "committed": committed.get(one.partition),
+                    "committed_asked": True,
+                }
             )
             for one in run.manifest.partitions
         )

@@ -188,6 +188,8 @@ class FinalLag(Check):
         objectives, plan = history.manifest.objectives, history.manifest.plan
         if not plan.group:
             raise UndecidedError(f"no group consumes the topic {plan.topic}")
+        if not all(given.committed_asked for given in history.partitions.values()):
+            raise UndecidedError("the brokers were not asked after the drain what the group has committed")
         final = {
             number: max(given.end - (given.log_start if given.committed is None else given.committed), 0)
             for number, given in sorted(history.partitions.items())

@@ -50,6 +50,7 @@ _MOVED: Final = frozenset(
         KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  # as above
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,  # a new leader does not know yet how far the others are (KIP-207)
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,

@@ -39,6 +39,15 @@ class TestLost:
         run.lose("load-1", seq)
         assert run.complaints() == {"lost": "fail"}
 
+    def test_a_log_whose_end_was_not_asked_for_lacks_nothing(self, run: Run) -> None:
+        """A run that stopped between load and drain read back nothing: everything seems gone, and nothing is known."""
+        for row in run.manifest["partitions"]:
+            row |= {"end": row["start"], "end_asked": False, "committed": None, "committed_asked": False}
+        run.log, run.sink = [], []
+        assert run.finding("lost").verdict is Verdict.UNKNOWN
+        assert "not asked after the load where the partitions end" in run.finding("lost").summary
+        assert "fail" not in run.complaints().values()
+
     def test_a_loss_names_what_stands_at_its_offset_now(self, run: Run) -> None:
         """Another record at the acknowledged offset is the trace of a truncated log."""
         row = run.lose("load-0", 0)

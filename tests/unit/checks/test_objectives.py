@@ -97,6 +97,11 @@ class TestLatency:
 class TestLag:
     """Messages that waited for the group."""
 
+    def test_what_was_not_asked_for_is_unknown(self, run: Run) -> None:
+        """A run that stopped before the drain's end does not know what the group has committed."""
+        run.manifest["partitions"][1] |= {"committed": None, "committed_asked": False}
+        assert run.finding("lag").verdict is Verdict.UNKNOWN
+
     def test_final_lag_beyond_the_objective(self, run: Run) -> None:
         """Five left, four allowed."""
         run.manifest["partitions"][0]["committed"] -= 3
