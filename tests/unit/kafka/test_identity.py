@@ -144,7 +144,7 @@ def test_the_quorum_is_asked_as_who_we_are(authority: Authority, tmp_path: Path)
     port, thread = guarded(authority, tmp_path, struct.pack(">i", len(answer)) + answer, asked)
     assert active_controller(f"localhost:{port}", 5) == 1
     thread.join()
-    assert asked == [request()]
+    assert asked == [struct.pack(">i", len(request())) + request()]
 
 
 @pytest.mark.usefixtures("known")
