@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay.checks.finding import UndecidedError
 from assay.checks.shards import LogShard, SendsShard, sends_shards
 from assay.checks.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from assay.checks.check import Check
     from assay.checks.history import History
@@ -80,9 +80,16 @@ def countable(checks: Iterable[Check], history: History) -> tuple[list[Check], M
     return able, lacking
 
 
-_NEEDS = {
+def _whole_log(history: History) -> None:
+    """The log was read back as far as it goes, as the brokers said after the load; else it seems to lack everything."""
+    _ = history.log_spans
+    if not all(partition.end_asked for partition in history.manifest.partitions):
+        raise UndecidedError("the brokers were not asked after the load where the partitions end")
+
+
+_NEEDS: Final[Mapping[str, Callable[[History], object]]] = {
     "sends": lambda history: history.senders,
-    "log": lambda history: history.log_spans,
+    "log": _whole_log,
     "sink": lambda history: history.placed("sink"),
     "partitions": lambda history: history.partitions,
 }

@@ -141,8 +141,6 @@ class History:
             raise UndecidedError("the manifest has no partitions' offsets")
         if min(partitions) < 0 or max(partitions) > MOST_PARTITIONS:
             raise UndecidedError("the manifest names impossible partitions")
-        if not all(partition.end_asked for partition in partitions.values()):
-            raise UndecidedError("the brokers were not asked after the load where the partitions end")
         return partitions
 
     @cached_property

@@ -211,6 +211,17 @@ def test_the_service_is_what_the_ledgers_say() -> None:
     assert committed <= set(service.consumed[1].tolist())
 
 
+def test_the_service_is_seen_while_the_load_runs() -> None:
+    """Whether service is back is asked before anybody asks where the partitions end."""
+    run = Run(messages=30)
+    whole = service_of(run.history(), acknowledgements(SendsShard(run.history(), 0, 100)))
+    for row in run.manifest["partitions"]:
+        row |= {"end": row["start"], "end_asked": False, "committed_asked": False}
+    history = run.history()
+    seen = service_of(history, acknowledgements(SendsShard(history, 0, 100)))
+    assert [times.tolist() for times in seen.acked.values()] == [times.tolist() for times in whole.acked.values()]
+
+
 def test_the_longest_gap_reaches_over_the_border() -> None:
     """A gap that began before the span counts as long as it was."""
     assert longest_gap(every(1, 0, 60, (18.0, 23.0)), 20 * SECOND, 40 * SECOND) == pytest.approx(5)
