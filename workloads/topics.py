@@ -249,8 +249,7 @@ def _reconcile_topics(admin: AdminClient, declared: Sequence[Declared], brokers:
         todo = plan(declared, look(admin, names))
         if todo.empty:
             return ""
-        there = len(admin.list_topics(timeout=REQUEST_SECONDS).brokers)
-        if todo.create and there < brokers:
+        if todo.create and (there := len(admin.list_topics(timeout=REQUEST_SECONDS).brokers)) < brokers:
             # Fenced brokers get replicas too, but last: they would lead nothing by preference (StripedReplicaPlacer)
             return f"{there} of {brokers} brokers are there: topics are made when all are"
         carry_out(admin, todo)

@@ -112,7 +112,7 @@ def await_whole(platform: Platform) -> None:
 
     def whole() -> bool:
         try:
-            found = watch.unwhole(platform, admin, wanted) or led_elsewhere(admin)
+            found = watch.unwhole(platform, admin, wanted) or restore_leaders(admin)
         except AssayError as error:
             found = str(error).rstrip(".")
         amiss[:] = [found] if found else []
@@ -126,8 +126,8 @@ def await_whole(platform: Platform) -> None:
         ) from None
 
 
-def led_elsewhere(admin: Admin) -> str | None:
-    """Which partitions are not led by their preferred broker by now, in a clause, and their election; None: all are.
+def restore_leaders(admin: Admin) -> str | None:
+    """Elect the preferred leaders of partitions that others lead, and say which these are, in a clause; None: none.
 
     Raises:
         AssayError: Kafka does not answer.

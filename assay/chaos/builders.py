@@ -101,10 +101,10 @@ class Site:
         """Any consumer that runs."""
         return next(_running(lambda name: target.find(self.platform, name), self.facts.consumers), None)
 
-    def chosen(self, role: str, seed: int, *brokers: str) -> str:
-        """How a target came to be chosen, and which roles its brokers (pods) have beside, as far as Kafka says it."""
+    def chosen(self, role: str, seed: int, *pods: str) -> str:
+        """How pods came to be chosen, and every role of those that are brokers, as far as Kafka says it."""
         said = f"{role}, seed {seed}"
-        numbers = [number for number in map(self.facts.number, brokers) if number is not None]
+        numbers = [number for number in map(self.facts.number, pods) if number is not None]
         try:
             all_of = ", ".join(f"broker {one}: {' '.join(roles.held(one, self.facts)) or 'none'}" for one in numbers)
         except AssayError:

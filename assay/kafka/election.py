@@ -42,10 +42,9 @@ def elect_preferred(bootstrap: str, topic: str, partitions: Sequence[int]) -> No
 def request(topic: str, partitions: Sequence[int]) -> bytes:
     """ElectLeaders for partitions of one topic (pure)."""
     name = topic.encode()
-    header = struct.pack(f">hhih{len(wire.CLIENT)}s", _ELECT_LEADERS, 1, 1, len(wire.CLIENT), wire.CLIENT)
     told = struct.pack(f">bih{len(name)}s", _PREFERRED, 1, len(name), name)
     numbers = struct.pack(f">i{len(partitions)}i", len(partitions), *partitions)
-    return header + told + numbers + struct.pack(">i", _ELECTION_MS)
+    return wire.header(_ELECT_LEADERS, 1) + told + numbers + struct.pack(">i", _ELECTION_MS)
 
 
 def _accepted(answer: bytes) -> None:

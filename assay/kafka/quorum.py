@@ -36,10 +36,9 @@ def active_controller(bootstrap: str, seconds: float = wire.ANSWER_SECONDS) -> i
 
 def request() -> bytes:
     """DescribeQuorum for the metadata topic's only partition (pure)."""
-    header = struct.pack(f">hhih{len(wire.CLIENT)}sB", _DESCRIBE_QUORUM, 0, 1, len(wire.CLIENT), wire.CLIENT, 0)
     # Arrays and strings of flexible versions carry their length plus one; each structure ends with its tagged fields.
-    body = struct.pack(f">BB{len(_TOPIC)}sBiBBB", 2, len(_TOPIC) + 1, _TOPIC, 2, 0, 0, 0, 0)
-    return header + body
+    body = struct.pack(f">BBB{len(_TOPIC)}sBiBBB", 0, 2, len(_TOPIC) + 1, _TOPIC, 2, 0, 0, 0, 0)
+    return wire.header(_DESCRIBE_QUORUM, 0) + body
 
 
 def leader(answer: bytes) -> int:

@@ -20,8 +20,13 @@ T = TypeVar("T")
 #: How long one broker may take to answer, in seconds.
 ANSWER_SECONDS: Final = 3.0
 #: How we call ourselves.
-CLIENT: Final = b"assay"
+_CLIENT: Final = b"assay"
 _LONGEST_ANSWER: Final = 1 << 20
+
+
+def header(key: int, version: int) -> bytes:
+    """What a request begins with: which API, in which version, and who asks; flexible versions add tagged fields."""
+    return struct.pack(f">hhih{len(_CLIENT)}s", key, version, 1, len(_CLIENT), _CLIENT)
 
 
 def ask(bootstrap: str, request: bytes, read: Callable[[bytes], T], doing: str, seconds: float = ANSWER_SECONDS) -> T:

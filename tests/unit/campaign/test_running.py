@@ -141,10 +141,10 @@ def test_each_run_begins_with_every_broker_leading_its_own(monkeypatch: pytest.M
             2: PartitionFacts(None, (2, 0, 1), (0, 1)),
         }
     )
-    assert running.led_elsewhere(cast("Admin", led)) == (
+    assert running.restore_leaders(cast("Admin", led)) == (
         "of commodity-prices, 1, 2 are not led by their preferred broker"
     )
     assert elected == [("somewhere:9092", "commodity-prices", [1, 2])]
     whole = Led({0: PartitionFacts(0, (0, 1, 2), (0, 1, 2))})
-    assert running.led_elsewhere(cast("Admin", whole)) is None
+    assert running.restore_leaders(cast("Admin", whole)) is None
     assert len(elected) == 1

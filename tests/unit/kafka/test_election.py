@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 
 import pytest
+from one_answer import serve
 
 from assay.errors import AssayError
 from assay.kafka.election import elect_preferred, request
@@ -15,15 +15,7 @@ from assay.kafka.election import elect_preferred, request
 def answered(answer: bytes) -> str:
     """Why a broker that gives this answer is not believed; empty: it is."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def work() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(1000)
-                connection.sendall(struct.pack(">i", len(answer)) + answer)
-
-        thread = threading.Thread(target=work)
-        thread.start()
+        thread = serve(listening, struct.pack(">i", len(answer)) + answer, [])
         try:
             elect_preferred(f"127.0.0.1:{listening.getsockname()[1]}", "prices", [0])
         except AssayError as error:

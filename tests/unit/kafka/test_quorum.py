@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from one_answer import serve
 
 from assay.errors import AssayError
 from assay.kafka.quorum import active_controller, leader, request
@@ -30,20 +30,6 @@ def server() -> Iterator[socket.socket]:
     """A socket that listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
-
-
-def serve(listening: socket.socket, reply: bytes, asked: list[bytes]) -> threading.Thread:
-    """Answer one connection, and keep what it asked."""
-
-    def work() -> None:
-        connection, _ = listening.accept()
-        with connection:
-            asked.append(connection.recv(1000))
-            connection.sendall(reply)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
 
 
 def test_the_request_is_what_kafka_reads() -> None:
