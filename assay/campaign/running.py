@@ -1,7 +1,7 @@
 """Run after run of one experiment on one platform, with a look at its health in between.
 
 It ends early where a run lost something, so that the evidence is looked at before more is made, and where a run could
-not be begun or was interrupted, since the next one would fare no better.
+not be begun, was interrupted, or was the second in a row that could not be judged: the next one would fare no better.
 """
 
 from __future__ import annotations
@@ -71,13 +71,14 @@ def run(
     record = Record(folder, asked)
     for number in range(1, runs + 1):
         outcome = record.ended(number)
+        fresh = outcome is None
         if outcome is None:
             with phases.phase(f"run {number}/{runs}"):
                 outcome = _once(path, platform, record, number, phases)
         series = record.series(runs)
         write_page(record, series)
         on_outcome(outcome)
-        if series.broken:
+        if series.broken or (fresh and series.stalled):
             break
     return record, record.series(runs)
 

@@ -42,6 +42,13 @@ class Series:
         return next((one for one in self.outcomes if one.broken), None)
 
     @property
+    def stalled(self) -> Outcome | None:
+        """The last run, where neither it nor the one before could be judged: a third would fare no better."""
+        *_, before, last = (None, None, *self.outcomes)
+        unjudged = [one is not None and one.verdict is Verdict.UNKNOWN for one in (before, last)]
+        return last if all(unjudged) else None
+
+    @property
     def verdict(self) -> Verdict:
         """The worst of all; runs that are missing are unknown."""
         missing = [Verdict.UNKNOWN] * (self.wanted > len(self.outcomes))
@@ -57,6 +64,8 @@ class Series:
         )
         if self.broken:
             return f"{text}. Stopped at {self.broken.name}, where {', '.join(self.broken.broken)} failed."
+        if self.stalled and done < self.wanted:
+            text += f". Stopped at {self.stalled.name}, the second run in a row that could not be judged"
         if done:
             text += f". No run lost a message; {at_most(done, 'runs')}"
         return text + "."

@@ -48,6 +48,16 @@ def lossy() -> Run:
     return run
 
 
+class Unjudged(Run):
+    """A run that lacks a ledger."""
+
+    def write(self, folder: Path) -> Path:
+        """All of it but the samples of lag."""
+        written = super().write(folder)
+        (folder / "lag.parquet").unlink()
+        return written
+
+
 @pytest.fixture
 def campaign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """A campaign whose runs end as told, one after another."""
@@ -91,6 +101,16 @@ def test_it_ends_where_something_was_lost(campaign: Callable[..., Any]) -> None:
     assert series.verdict is Verdict.FAIL
     assert series.broken.name == "run-002"
     assert not record.run(3).exists()
+
+
+def test_it_ends_after_two_in_a_row_that_could_not_be_judged(campaign: Callable[..., Any]) -> None:
+    """One may be bad luck; a third after two would fare no better. Said, and asked again it tries once more."""
+    record, series = campaign(9, quick, Unjudged, quick, Unjudged, Unjudged, quick)
+    assert series.verdict is Verdict.UNKNOWN
+    assert not record.run(6).exists()
+    assert "Stopped at run-005, the second run in a row that could not be judged" in series.sentence
+    _, series = campaign(7, quick, quick)
+    assert len(series.outcomes) == 7
 
 
 def test_it_goes_on_with_what_there_is(campaign: Callable[..., Any]) -> None:
