@@ -311,6 +311,19 @@ def test_with_certificates_every_listener_wants_one_and_nothing_is_allowed_by_it
     assert {"name": "KAFKA_LISTENER_PROTOCOL", "value": "SSL"} in broker["env"]
 
 
+@pytest.mark.parametrize(
+    ("java", "first"), [("-XX:TieredStopAtLevel=1", "TLS_CHACHA20_POLY1305_SHA256"), ("", "TLS_AES_256_GCM_SHA384")]
+)
+def test_the_cipher_is_the_one_that_this_java_is_quick_at(tmp_path: Path, java: str, first: str) -> None:
+    """Java's quick compiler knows nothing of the processor's instructions for AES; all three stay allowed."""
+    given = {"platform_kafka_security": "mtls", "platform_kafka_jvm_options": java}
+    documents = rendered.documents(tmp_path, given)
+    settings = named(documents, "ConfigMap kafka-config")["data"]["server.properties"].splitlines()
+    (suites,) = (line.partition("=")[2].split(",") for line in settings if line.startswith("ssl.cipher.suites="))
+    assert suites[0] == first
+    assert len(set(suites)) == 3
+
+
 def test_each_program_mounts_its_own_certificate_alone(guarded: list[Document]) -> None:
     """As files for its own group, where its settings say; and nobody the authority's key."""
     found = {}
