@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from contextlib import ExitStack, contextmanager
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes import client
@@ -33,7 +34,7 @@ from assay.platform import GROUP, PARTITIONS, TOPIC
 from assay.progress import Phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from assay.chaos.catalogue import Limits, Plain
@@ -136,7 +137,13 @@ class Session:
         # What a load is not asked for, it can't reach.
         slower = min(usual.throughput_per_second, rate) if rate else usual.throughput_per_second
         recovery = recovery_objectives(self.document or {})
-        objectives = usual.model_copy(update={"throughput_per_second": slower, "recovery_seconds": recovery})
+        objectives = usual.model_copy(
+            update={
+                "throughput_per_second": slower,
+                "peak_lag_messages": waiting(usual.peak_lag_messages, rate, recovery),
+                "recovery_seconds": recovery,
+            }
+        )
         if self.run is None:
             plan = plan.model_copy(update={"parts": ()})
             kind = "embedded" if self._made_here is not None else "existing"
@@ -345,6 +352,11 @@ def recovery_objectives(document: dict[str, Any]) -> dict[str, float]:
     """By fault, how soon after its bite full service has to be back, as an experiment's extension says it (pure)."""
     ours = [one for one in document.get("extensions") or () if one.get("name") == _EXTENSION]
     return {str(one["fault"]): float(one["objective_seconds"]) for one in ours if "objective_seconds" in one}
+
+
+def waiting(usual: int, rate: float, recovery: Mapping[str, float]) -> int:
+    """How many messages may wait at most: what is sent while service may be away, or what may anyway (pure)."""
+    return max([usual, *(ceil(rate * seconds) for seconds in recovery.values())])
 
 
 _open: list[Session] = []
