@@ -31,6 +31,8 @@ MTLS: Final = "mtls"
 #: Who asks and reads back, and who sends.
 _ADMIN: Final = "admin"
 _PRODUCER: Final = "producer"
+#: The end of the name of a platform's folder.
+_FOLDER: Final = ".kafka"
 _FILES: Final = ("ca.crt", "tls.crt", "tls.key")
 
 
@@ -49,7 +51,7 @@ def wanted(platform: Platform) -> bool:
 
 def folder(kubeconfig: Path, namespace: str) -> Path:
     """Where the files of a platform are: beside the kubeconfig it is reached by."""
-    return kubeconfig.with_name(f"{kubeconfig.name}.{namespace}.kafka")
+    return kubeconfig.with_name(f"{kubeconfig.name}.{namespace}{_FOLDER}")
 
 
 def forget(kubeconfig: Path, namespace: str) -> None:
@@ -85,14 +87,17 @@ def fetch(platform: Platform, principal: str) -> Identity:
 def provide(platform: Platform, environment: MutableMapping[str, str] = os.environ) -> dict[str, str]:
     """Name the platform's certificates in the environment, freshly fetched; returns what is named (nothing: none are).
 
+    Somebody's own files that are named there stay; those that were fetched, also of another platform, do not.
+
     Raises:
         AssayError: They are wanted and can't be had.
     """
     names = (AUTHORITIES, CERTIFICATE, KEY, PRODUCER_CERTIFICATE, PRODUCER_KEY)
     named = {name: environment[name] for name in names if environment.get(name)}
-    ours = folder(platform.kubeconfig, platform.namespace)
-    if any(ours not in Path(text).parents for text in named.values()):
+    if not all(_fetched(Path(text)) for text in named.values()):
         return named
+    for name in named:
+        del environment[name]
     if not wanted(platform):
         return {}
     admin, producer = fetch(platform, _ADMIN), fetch(platform, _PRODUCER)
@@ -100,6 +105,11 @@ def provide(platform: Platform, environment: MutableMapping[str, str] = os.envir
     named = dict(zip(names, map(str, files), strict=True))
     environment.update(named)
     return named
+
+
+def _fetched(path: Path) -> bool:
+    """Whether `fetch` has written a file, for whichever platform."""
+    return path.name in _FILES and path.parent.parent.name.endswith(_FOLDER)
 
 
 def _write(path: Path, content: bytes) -> None:

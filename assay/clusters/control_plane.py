@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from assay.clusters import auditing, kubeconfig, tunables
-from assay.clusters.pki import Authority, signing_pair, write_private
+from assay.pki import Authority, signing_pair, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from assay.clusters.addresses import Addresses
-    from assay.clusters.pki import Identity
     from assay.clusters.prepared import Prepared
     from assay.clusters.state import State
+    from assay.pki import Identity
 
 ROLE = "control-plane"
 ETCD_URL = "http://127.0.0.1:2379"  # the fabric's own loopback: nothing outside of its namespaces reaches it

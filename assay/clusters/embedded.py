@@ -44,8 +44,8 @@ from assay.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from assay.clusters.pki import Authority
     from assay.clusters.prepared import Prepared
+    from assay.pki import Authority
 
 KIND = "embedded"
 DEFAULT_NODES = 3

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assay.clusters.pki import Identity, write_private
 from assay.errors import UsageError
+from assay.pki import Identity, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

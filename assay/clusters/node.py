@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assay.clusters.addresses import Addresses
-    from assay.clusters.pki import Authority
     from assay.clusters.prepared import Prepared
     from assay.clusters.state import Record, State
+    from assay.pki import Authority
 
 POLICY_USER = "assay:network-policy"
 """As whom the nodes' policy engines ask the API server; see `addons` for what that user may."""

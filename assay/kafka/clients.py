@@ -89,9 +89,11 @@ def fault(bootstrap: str, doing: str, error: KafkaException | KafkaError | Excep
     cause = error.args[0] if isinstance(error, KafkaException) and error.args else error
     if isinstance(cause, KafkaError):
         if cause.code() in SILENCE:
+            # A broker that wants a certificate only ends the connection of whoever shows none
+            unknown = f", and whether they want a certificate ({identity.CERTIFICATE}; `assay deploy` prints it)"
             return AssayError(
                 f"Kafka at {bootstrap} does not answer within {ANSWER_SECONDS:g} s: {doing} failed "
-                f"({cause.name()}); check the address and that the brokers are up."
+                f"({cause.name()}); check the address and that the brokers are up{'' if identity.named() else unknown}."
             )
         return AssayError(f"Kafka at {bootstrap} refused {doing}: {cause.str()} ({cause.name()}).")
     return AssayError(f"Kafka at {bootstrap}: {doing} failed: {cause}.")

@@ -72,6 +72,11 @@ def read(environment: Mapping[str, str] = os.environ) -> Identity | None:
     return Identity(*map(Path, named.values()))
 
 
+def named(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment says who we are."""
+    return bool(environment.get(CERTIFICATE))
+
+
 def settings() -> dict[str, str]:
     """What librdkafka is told of who we are; nothing where we are nobody.
 

@@ -37,7 +37,9 @@ _VERDICTS: Final[Mapping[Result, Verdict]] = {
     Result.UNVERIFIABLE: Verdict.UNKNOWN,
 }
 #: The families of probes, by the first word of their names, in the order of a report.
-FAMILIES: Final = ("pods", "access", "policies", "network", "quota", "eviction", "containers", "secrets", "audit")
+FAMILIES: Final = (
+    *("pods", "access", "policies", "network", "kafka", "quota", "eviction", "containers", "secrets", "audit"),
+)
 #: The most offenders that a sentence names.
 _NAMED: Final = 5
 

@@ -17,6 +17,7 @@ from assay.posture import (
     eviction,
     network,
     policies,
+    principals,
     quota,
     secrecy,
 )
@@ -33,6 +34,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "access": access,
     "policies": policies,
     "network": network,
+    "kafka": principals,
     "quota": quota,
     "eviction": eviction,
     "containers": containers,

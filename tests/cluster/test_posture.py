@@ -16,11 +16,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from kubernetes import client
 
 from assay import pods
 from assay.audit import read_events
-from assay.posture import access, admission, containers, eviction, network, policies, quota, secrecy
+from assay.kafka import clients
+from assay.platform import TOPIC
+from assay.posture import access, admission, containers, eviction, network, policies, principals, quota, secrecy
 from assay.posture.scene import Scene
 from assay.posture.survey import findings_of, survey
 from assay.secret_values import values
@@ -167,6 +178,36 @@ def test_each_forbidden_right_that_is_granted_is_seen(scene: Scene, name: str, a
         api.delete_cluster_role_binding(made)
         api.delete_cluster_role(made)
     until(lambda: red(scene, access) == set(), "nothing is red", 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "operation", "expected"),
+    [
+        (ResourceType.TOPIC, TOPIC, AclOperation.WRITE, {"kafka/rights"}),
+        (ResourceType.TOPIC, TOPIC, AclOperation.ALTER_CONFIGS, {"kafka/rights", "kafka/administration"}),
+        (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE, {"kafka/administration"}),
+    ],
+    ids=["write", "configure", "create"],
+)
+def test_a_right_of_kafkas_that_is_granted_is_seen(
+    scene: Scene, kind: ResourceType, name: str, operation: AclOperation, expected: set[str]
+) -> None:
+    """To the consumer, before the program that keeps the rights takes it away again."""
+    admin = AdminClient(clients.settings(scene.platform.bootstrap()))
+    literal, allowed = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+    right = (kind, name, literal, "User:consumer", "*", operation, allowed)
+
+    def seen() -> bool:
+        for future in admin.create_acls([AclBinding(*right)]).values():
+            future.result(20)
+        return red(scene, principals) == expected
+
+    try:
+        until(seen, f"{expected} are red", 60)
+    finally:
+        for gone in admin.delete_acls([AclBindingFilter(*right)]).values():
+            gone.result(20)
+    until(lambda: red(scene, principals) == set(), "nothing is red", 60)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ ROLES: Final[Mapping[str, Role]] = {
         creates=_NAMESPACE,
         modify={"platform_namespace_quota_pods": 150},
         modifies=("ResourceQuota *-quota",),
+        given={"platform_kafka_security": "plaintext"},
         base=(),
     ),
     "access": Role(
@@ -106,7 +107,7 @@ ROLES: Final[Mapping[str, Role]] = {
         ),
         modify={"platform_certificates_external_addresses": ["192.0.2.1", "192.0.2.2"]},
         modifies=("Secret *-kafka-broker",),
-        given={"platform_kafka_security": "mtls", "platform_certificates_external_addresses": ["192.0.2.1"]},
+        given={"platform_certificates_external_addresses": ["192.0.2.1"]},
         base=(),
         tag="namespace",
     ),

@@ -1,7 +1,4 @@
-"""Kafka with certificates on a real cluster: what is forbidden is tried and refused, beside what is allowed and works.
-
-The platform is made with `platform_kafka_security: mtls`, and removed at the end: other tests want it in plain text.
-"""
+"""Kafka with certificates on a real cluster: what is forbidden is tried and refused, beside what works."""
 
 from __future__ import annotations
 
@@ -15,30 +12,26 @@ from handmade import HandmadeRun, acked, read_plainly
 from rich.console import Console
 
 from assay import credentials, pods, run
-from assay.clusters.pki import Authority
-from assay.deploy import deploy, rotate, teardown
+from assay.deploy import deploy, known, rotate
 from assay.errors import UsageError
 from assay.kafka import quorum
 from assay.kafka.admin import Admin
 from assay.kafka.identity import Identity
 from assay.manifest import Objectives, Plan
-from assay.platform import DEAD_LETTERS, GROUP, NAMESPACE, PARTITIONS, REJECTS, TOPIC, Platform
+from assay.pki import Authority
+from assay.platform import DEAD_LETTERS, GROUP, PARTITIONS, REJECTS, TOPIC, Platform
 from assay.progress import Phases
 from assay.report import judged
 from assay.validation import record
 from assay.verdict import Verdict
 
-from .conftest import known_to_kafka, wait_until_whole
+from .conftest import wait_until_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from assay.clusters.embedded import EmbeddedCluster
 
-pytestmark = [pytest.mark.endurance, pytest.mark.timeout(2400)]
-
-MTLS: Final[dict[str, Any]] = {"platform_kafka_security": "mtls"}
 PRINCIPALS: Final = ("admin", "producer", "consumer", "etl")
 SECONDS: Final = 15
 REFUSED: Final = frozenset(
@@ -51,17 +44,11 @@ REFUSED: Final = frozenset(
 
 
 @pytest.fixture(scope="module")
-def secured(cluster: EmbeddedCluster) -> Iterator[Platform]:
-    """The platform with certificates, whole, and this process known to its Kafka as the admin."""
-    deploy(cluster.kubeconfig, cluster.context, MTLS)
-    platform = Platform(cluster.kubeconfig, cluster.context)
-    try:
-        with known_to_kafka(platform):
-            wait_until_whole(platform)
-            yield platform
-    finally:
-        teardown(cluster.kubeconfig, cluster.context)
-        credentials.forget(cluster.kubeconfig, NAMESPACE)
+def secured(deployed: EmbeddedCluster) -> Platform:
+    """The platform as it is shipped, whole."""
+    platform = Platform(deployed.kubeconfig, deployed.context)
+    wait_until_whole(platform)
+    return platform
 
 
 def client(platform: Platform, who: Identity | None, **more: Any) -> dict[str, Any]:
@@ -133,6 +120,7 @@ def test_without_a_certificate_nobody_answers(secured: Platform, who: dict[str, 
     assert not listed(secured, Identity(who["admin"].authorities, certificate, key))
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("port", [9091, 9093])
 def test_brokers_take_no_plain_text_from_each_other(secured: Platform, port: int) -> None:
     """Replication's listener and the controllers', asked with Kafka's tool in a broker's pod: refused, or served."""
@@ -202,6 +190,7 @@ def test_a_group_is_its_own_consumers(secured: Platform, who: dict[str, Identity
     assert refused.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("principal", ["producer", "consumer", "etl"])
 def test_only_the_admin_deletes(secured: Platform, who: dict[str, Identity], principal: str) -> None:
     """A principal that may use a topic can't delete it; the topic is there afterwards."""
@@ -217,28 +206,33 @@ def test_the_active_controller_is_asked_over_tls(secured: Platform) -> None:
     assert quorum.active_controller(secured.bootstrap()) in range(3)
 
 
-def test_a_second_deployment_changes_nothing(cluster: EmbeddedCluster, secured: Platform) -> None:
+@pytest.mark.endurance
+def test_a_second_deployment_changes_nothing(deployed: EmbeddedCluster, secured: Platform) -> None:
     """No certificate is made anew, in check mode or not, and no pod restarted."""
     before = {pod.metadata.uid for pod in secured.pods("kafka")}
-    assert deploy(cluster.kubeconfig, cluster.context, MTLS, check=True).changed == 0
-    assert deploy(cluster.kubeconfig, cluster.context, MTLS).changed == 0
+    assert deploy(deployed.kubeconfig, deployed.context, known(deployed), check=True).changed == 0
+    assert deploy(deployed.kubeconfig, deployed.context, known(deployed)).changed == 0
     assert {pod.metadata.uid for pod in secured.pods("kafka")} == before
 
 
 @pytest.mark.usefixtures("secured")
-def test_it_is_not_turned_off_under_the_brokers(cluster: EmbeddedCluster) -> None:
+def test_it_is_not_turned_off_under_the_brokers(deployed: EmbeddedCluster) -> None:
     """Brokers that speak differently are no quorum: refused in a sentence, before anything is touched."""
     with pytest.raises(UsageError, match="brokers can't change over one by one"):
-        deploy(cluster.kubeconfig, cluster.context)
+        deploy(deployed.kubeconfig, deployed.context, {"platform_kafka_security": "plaintext"})
 
 
-def test_a_whole_run_passes(cluster: EmbeddedCluster, secured: Platform, tmp_path: Path) -> None:
-    """Pre-flight, ETL, load, drain and the judge: the same verdict as in plain text."""
+@pytest.mark.endurance
+@pytest.mark.timeout(900)
+def test_a_whole_run_leaves_no_key_in_its_evidence(
+    deployed: EmbeddedCluster, secured: Platform, tmp_path: Path
+) -> None:
+    """Pre-flight, ETL, load, drain and the judge: it passes, and nobody's private key is in a file of it."""
     folder = run.claim(tmp_path / "run")
     plan = Plan(messages=20_000, rate_per_second=2000, seed=1, topic=TOPIC, group=GROUP, partitions=PARTITIONS)
     objectives = Objectives(throughput_per_second=1500)
-    recorded = run.begin(folder, plan, objectives, {"kind": "embedded", "name": cluster.name})
-    record(secured, recorded, Phases(Console(quiet=True)), cluster.audit_log)
+    recorded = run.begin(folder, plan, objectives, {"kind": "embedded", "name": deployed.name})
+    record(secured, recorded, Phases(Console(quiet=True)), deployed.audit_log)
     recorded.seal()
     judgement, _ = judged(folder)
     assert judgement.verdict is Verdict.PASS, judgement.sentence
@@ -248,7 +242,9 @@ def test_a_whole_run_passes(cluster: EmbeddedCluster, secured: Platform, tmp_pat
     assert [path for path in kept for key in private if key in path.read_bytes()] == []
 
 
-def test_a_rotation_under_load_loses_nothing(cluster: EmbeddedCluster, secured: Platform, tmp_path: Path) -> None:
+@pytest.mark.endurance
+@pytest.mark.timeout(2400)
+def test_a_rotation_under_load_loses_nothing(deployed: EmbeddedCluster, secured: Platform, tmp_path: Path) -> None:
     """First all trust both authorities and show new certificates, then, in a second run, the old one is dropped.
 
     A load goes on through each; what it sends is acknowledged, and all that was acknowledged is in the log. The first
@@ -261,7 +257,8 @@ def test_a_rotation_under_load_loses_nothing(cluster: EmbeddedCluster, secured: 
         load = HandmadeRun(tmp_path / name, secured.bootstrap(), TOPIC, {})
         load.start_sending(500)
         try:
-            rotate(cluster.kubeconfig, cluster.context, {"platform_certificates_drop": drop}, parts=["certificates"])
+            given = known(deployed) | {"platform_certificates_drop": drop}
+            rotate(deployed.kubeconfig, deployed.context, given, parts=["certificates"])
         finally:
             load.stop_sending()
         assert listed(secured, old) is not drop
@@ -275,7 +272,7 @@ def test_a_rotation_under_load_loses_nothing(cluster: EmbeddedCluster, secured: 
         assert sent <= read_plainly(secured.bootstrap(), TOPIC, load.name)
     secret = secured.core.read_namespaced_secret("production-kafka-authority", secured.namespace)
     assert secret.data.keys() == {"tls.crt", "tls.key"}
-    assert deploy(cluster.kubeconfig, cluster.context, MTLS).changed == 0
+    assert deploy(deployed.kubeconfig, deployed.context, known(deployed)).changed == 0
 
 
 def _copy(identity_now: Identity, folder: Path) -> Identity:

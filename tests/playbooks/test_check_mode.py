@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTS: Final = ("namespace", "access", "network")
-VARIABLES: Final[dict[str, Any]] = {"platform_external_cidrs": ["192.0.2.0/24"], "platform_namespace_quota_pods": 150}
+GIVEN: Final[dict[str, Any]] = {"platform_certificates_external_addresses": ["192.0.2.1"]}
+CHANGED: Final[dict[str, Any]] = {"platform_external_cidrs": ["192.0.2.0/24"], "platform_namespace_quota_pods": 150}
 
 
 def names(store: apiserver.Store) -> set[str]:
@@ -31,18 +32,18 @@ def test_what_is_told_is_done_and_nothing_else(tmp_path: Path, monkeypatch: pyte
     # Where the Kubernetes client keeps what an API server knows
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with apiserver.serving(tmp_path, "judges") as (file, store):
-        told = deploy(file, apiserver.CONTEXT, check=True, parts=PARTS)
+        told = deploy(file, apiserver.CONTEXT, GIVEN, check=True, parts=PARTS)
         assert store.objects == {}
-        assert deploy(file, apiserver.CONTEXT, parts=PARTS).objects == told.objects
+        assert deploy(file, apiserver.CONTEXT, GIVEN, parts=PARTS).objects == told.objects
         assert set(told.objects) == names(store)
         assert {"Secret production-credentials", "Namespace production", "NetworkPolicy default-deny"} <= names(store)
-        assert len(told.objects) == 5 + 9 + 11
+        assert len(told.objects) == 5 + 6 + 9 + 11
 
         store.written.clear()
-        told = deploy(file, apiserver.CONTEXT, VARIABLES, check=True, parts=PARTS)
+        told = deploy(file, apiserver.CONTEXT, GIVEN | CHANGED, check=True, parts=PARTS)
         assert told.objects == ("NetworkPolicy kafka-from-outside", "ResourceQuota production-quota")
         assert store.written == []
-        assert deploy(file, apiserver.CONTEXT, VARIABLES, parts=PARTS).objects == told.objects
+        assert deploy(file, apiserver.CONTEXT, GIVEN | CHANGED, parts=PARTS).objects == told.objects
         assert len(store.written) == 2
 
         store.written.clear()

@@ -191,7 +191,9 @@ def test_a_cluster_is_used_unless_it_is_seen_to_enforce_nothing(
 ) -> None:
     """Where we may not ask it is said that it is not known; and one may insist."""
     with apiserver.serving(tmp_path, admission) as (kubeconfig, kept):
-        arguments = ["-e", f"platform_kubeconfig={kubeconfig}", *([more] if more else [])]
+        # It has no nodes whose addresses would be asked for
+        given = {"platform_kubeconfig": str(kubeconfig), "platform_certificates_external_addresses": ["192.0.2.1"]}
+        arguments = ["-e", json.dumps(given), *([more] if more else [])]
         _, printed = play("playbooks/site.yml", "--tags", "namespace", *arguments)
     assert temporary.is_dir()
     assert "enforces no Pod Security, so" not in printed

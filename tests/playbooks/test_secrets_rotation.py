@@ -65,7 +65,11 @@ class Scene:
 
     def given(self, vault: dict[str, str]) -> dict[str, Any]:
         """The variables."""
-        return {"platform_credentials": vault, "platform_unenforced": "accepted"}
+        return {
+            "platform_credentials": vault,
+            "platform_unenforced": "accepted",
+            "platform_kafka_security": "plaintext",
+        }
 
     def secrets(self) -> list[dict[str, Any]]:
         """The Secret, version by version."""

@@ -186,7 +186,7 @@ def test_a_fault_knows_nothing_of_the_extension(upper: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "upper", ["checks", "judge", "report", "stages", "run", "load", "kafka", "chaos", "clusters", "deploy", "cli"]
+    "upper", ["checks", "judge", "report", "stages", "run", "load", "chaos", "clusters", "deploy", "cli"]
 )
 def test_posture_knows_nothing_of_runs(upper: str) -> None:
     """It looks at a platform, whoever made its cluster, and needs no load."""

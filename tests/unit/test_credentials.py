@@ -90,6 +90,19 @@ def test_files_of_ones_own_are_left_alone(tmp_path: Path) -> None:
     assert platform.asked == 0
 
 
+def test_files_of_another_platform_are_none_of_ones_own(tmp_path: Path) -> None:
+    """A shell that knows one platform's certificates can be used for another, guarded or not."""
+    keys = {"admin": "a", "producer": "p"}
+    one: Any = Namespace(tmp_path / "one", secured=True, keys=keys)
+    other: Any = Namespace(tmp_path / "other", secured=True, keys=keys)
+    plain: Any = Namespace(tmp_path / "plain", secured=False)
+    environment: dict[str, str] = {}
+    credentials.provide(one, environment)
+    credentials.provide(other, environment)
+    assert environment["ASSAY_KAFKA_CERT"] == str(tmp_path / "other.production.kafka" / "admin" / "tls.crt")
+    assert credentials.provide(plain, environment) == environment == {}
+
+
 def test_a_certificate_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     """It says whose, and what to do."""
     platform: Any = Namespace(tmp_path / "kubeconfig", secured=True)

@@ -31,14 +31,14 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     """Every document, rendered with the sample inventory by playbooks/render.yml."""
-    return rendered.documents(tmp_path_factory.mktemp("rendered"))
+    given = {"platform_certificates_external_addresses": ["10.1.0.2"]}
+    return rendered.documents(tmp_path_factory.mktemp("rendered"), given)
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
-    """The same for a platform whose Kafka wants certificates."""
-    given = {"platform_kafka_security": "mtls", "platform_certificates_external_addresses": ["10.1.0.2"]}
-    return rendered.documents(tmp_path_factory.mktemp("guarded"), given)
+def unguarded(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
+    """The same for a platform whose Kafka is in plain text."""
+    return rendered.documents(tmp_path_factory.mktemp("unguarded"), {"platform_kafka_security": "plaintext"})
 
 
 def name(document: Document) -> str:
@@ -81,7 +81,7 @@ def test_the_platform_is_complete(documents: list[Document]) -> None:
         "ServiceAccount": 6,
         "Role": 1,
         "RoleBinding": 1,
-        "Secret": 1,
+        "Secret": 7,
         "ConfigMap": 5,
         "NetworkPolicy": 11,
         "Service": 8,
@@ -126,10 +126,10 @@ def test_pods_comply_with_restricted(documents: list[Document]) -> None:
             }, made_by
 
 
-def test_every_container_has_requests_and_limits(documents: list[Document], guarded: list[Document]) -> None:
+def test_every_container_has_requests_and_limits(documents: list[Document], unguarded: list[Document]) -> None:
     """Of both, and no request beyond its limit; the quota refuses pods without, and nothing else sets them here."""
     seen = 0
-    for made_by, pod in [*pods(documents), *pods(guarded)]:
+    for made_by, pod in [*pods(documents), *pods(unguarded)]:
         for container in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())]:
             requests, limits = container["resources"]["requests"], container["resources"]["limits"]
             assert requests.keys() == limits.keys() == {"cpu", "memory"}, made_by
@@ -277,28 +277,28 @@ SHOWN = {
 }
 
 
-def test_kafka_is_open_unless_it_is_said(documents: list[Document]) -> None:
-    """Nothing of certificates or rights is rendered."""
+def test_kafka_is_open_if_it_is_said(unguarded: list[Document]) -> None:
+    """In plain text nothing of certificates or rights is rendered."""
     assert [
-        name(one) for one in documents if "production-kafka-" in yaml.safe_dump(one) and one["kind"] == "Secret"
+        name(one) for one in unguarded if "production-kafka-" in yaml.safe_dump(one) and one["kind"] == "Secret"
     ] == []
-    text = yaml.safe_dump(documents)
+    text = yaml.safe_dump(unguarded)
     assert [word for word in ("ssl", "SSL", "authorizer", "certificates-hash", "access") if word in text] == ["access"]
-    assert "access" not in json.loads(named(documents, "ConfigMap kafka-topics")["data"]["topics.json"])
+    assert "access" not in json.loads(named(unguarded, "ConfigMap kafka-topics")["data"]["topics.json"])
 
 
-def test_with_certificates_all_objects_are_valid_and_ours(guarded: list[Document]) -> None:
+def test_with_certificates_all_objects_are_valid_and_ours(documents: list[Document]) -> None:
     """Against the API's own schema; teardown finds the further ones, which are Secrets and nothing else."""
-    for document in guarded:
+    for document in documents:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
         assert document["metadata"]["labels"].items() >= LABELS.items(), name(document)
-    assert Counter(one["kind"] for one in guarded)["Secret"] == 7
-    assert named(guarded, "Namespace production")["metadata"]["annotations"] == {"assay.dev/kafka-security": "mtls"}
+    assert Counter(one["kind"] for one in documents)["Secret"] == 7
+    assert named(documents, "Namespace production")["metadata"]["annotations"] == {"assay.dev/kafka-security": "mtls"}
 
 
-def test_with_certificates_every_listener_wants_one_and_nothing_is_allowed_by_itself(guarded: list[Document]) -> None:
+def test_with_certificates_every_listener_wants_one_and_nothing_is_allowed_by_itself(documents: list[Document]) -> None:
     """The controllers' too; only brokers and the admin may do what no right grants."""
-    settings = named(guarded, "ConfigMap kafka-config")["data"]["server.properties"].splitlines()
+    settings = named(documents, "ConfigMap kafka-config")["data"]["server.properties"].splitlines()
     assert {
         "ssl.client.auth=required",
         "ssl.keystore.type=PEM",
@@ -307,7 +307,7 @@ def test_with_certificates_every_listener_wants_one_and_nothing_is_allowed_by_it
         "allow.everyone.if.no.acl.found=false",
         "super.users=User:broker;User:admin",
     } <= set(settings)
-    (broker,) = named(guarded, "StatefulSet kafka")["spec"]["template"]["spec"]["containers"]
+    (broker,) = named(documents, "StatefulSet kafka")["spec"]["template"]["spec"]["containers"]
     assert {"name": "KAFKA_LISTENER_PROTOCOL", "value": "SSL"} in broker["env"]
 
 
@@ -316,18 +316,17 @@ def test_with_certificates_every_listener_wants_one_and_nothing_is_allowed_by_it
 )
 def test_the_cipher_is_the_one_that_this_java_is_quick_at(tmp_path: Path, java: str, first: str) -> None:
     """Java's quick compiler knows nothing of the processor's instructions for AES; all three stay allowed."""
-    given = {"platform_kafka_security": "mtls", "platform_kafka_jvm_options": java}
-    documents = rendered.documents(tmp_path, given)
+    documents = rendered.documents(tmp_path, {"platform_kafka_jvm_options": java})
     settings = named(documents, "ConfigMap kafka-config")["data"]["server.properties"].splitlines()
     (suites,) = (line.partition("=")[2].split(",") for line in settings if line.startswith("ssl.cipher.suites="))
     assert suites[0] == first
     assert len(set(suites)) == 3
 
 
-def test_each_program_mounts_its_own_certificate_alone(guarded: list[Document]) -> None:
+def test_each_program_mounts_its_own_certificate_alone(documents: list[Document]) -> None:
     """As files for its own group, where its settings say; and nobody the authority's key."""
     found = {}
-    for made_by, pod in pods(guarded):
+    for made_by, pod in pods(documents):
         secrets = [volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume]
         mounted = [one for one in secrets if one["secretName"].startswith("production-kafka-")]
         for secret in mounted:
@@ -345,32 +344,32 @@ def test_each_program_mounts_its_own_certificate_alone(guarded: list[Document]) 
     assert found == SHOWN
 
 
-def test_whoever_shows_a_certificate_is_restarted_with_it(guarded: list[Document]) -> None:
+def test_whoever_shows_a_certificate_is_restarted_with_it(documents: list[Document]) -> None:
     """Clients and brokers read theirs when they start; a run of the ETL starts anew anyway."""
     hashes = {
         made_by: pod["metadata"].get("annotations", {}).get("assay.dev/certificates-hash")
-        for made_by, pod in pods(guarded)
+        for made_by, pod in pods(documents)
         if made_by in SHOWN and not made_by.startswith("CronJob")
     }
     assert len(hashes) == len(set(hashes.values())) == 3
     assert None not in hashes.values()
 
 
-def test_clients_are_told_where_their_certificates_are(guarded: list[Document]) -> None:
+def test_clients_are_told_where_their_certificates_are(documents: list[Document]) -> None:
     """By environment variables that hold file names, and no secret."""
     names = {f"KAFKA_CLIENT_SSL_{part}_LOCATION" for part in ("CA", "CERTIFICATE", "KEY")}
     for settings in ("commodity-analytics-config", "commodity-price-pipeline-config"):
-        data = named(guarded, f"ConfigMap {settings}")["data"]
+        data = named(documents, f"ConfigMap {settings}")["data"]
         assert {data[one].rpartition("/")[0] for one in names} == {"/run/secrets/kafka"}
-    (topics,) = named(guarded, "Deployment kafka-topics")["spec"]["template"]["spec"]["containers"]
+    (topics,) = named(documents, "Deployment kafka-topics")["spec"]["template"]["spec"]["containers"]
     assert names <= {variable["name"] for variable in topics["env"]}
 
 
-def test_no_key_stands_outside_its_secret(guarded: list[Document]) -> None:
+def test_no_key_stands_outside_its_secret(documents: list[Document]) -> None:
     """Neither as it is nor encoded, and the authority's in no other Secret either."""
     private = {
         (name(one), value)
-        for one in guarded
+        for one in documents
         if one["kind"] == "Secret" and "ca.crt" in one["data"] | {"ca.crt": ""}
         for key, encoded in one["data"].items()
         if key.endswith(("key", ".pem"))
@@ -378,12 +377,14 @@ def test_no_key_stands_outside_its_secret(guarded: list[Document]) -> None:
     }
     assert len(private) == 2 * 7
     for owner, value in private:
-        assert [name(one) for one in guarded if name(one) != owner and value in yaml.safe_dump(one, width=10**6)] == []
+        assert [
+            name(one) for one in documents if name(one) != owner and value in yaml.safe_dump(one, width=10**6)
+        ] == []
 
 
-def test_rights_are_the_least(guarded: list[Document]) -> None:
+def test_rights_are_the_least(documents: list[Document]) -> None:
     """What each principal is for, and no word more: nobody but the admin changes, makes or deletes anything."""
-    access = json.loads(named(guarded, "ConfigMap kafka-topics")["data"]["topics.json"])["access"]
+    access = json.loads(named(documents, "ConfigMap kafka-topics")["data"]["topics.json"])["access"]
     granted = {
         (one["principal"], operation, one.get("topic") or f"group {one['group']}")
         for one in access

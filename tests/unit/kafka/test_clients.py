@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from assay.kafka import clients
 
 
-def test_silence_is_told_with_address_and_time() -> None:
+@pytest.mark.parametrize(
+    ("certificate", "more"),
+    [("/some/tls.crt", ""), ("", ", and whether they want a certificate (ASSAY_KAFKA_CERT; `assay deploy` prints it)")],
+)
+def test_silence_is_told_with_address_and_time(monkeypatch: pytest.MonkeyPatch, certificate: str, more: str) -> None:
     """Nobody answers: where, for how long, while doing what, and what to look at."""
+    monkeypatch.setenv("ASSAY_KAFKA_CERT", certificate)
     silence = KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # librdkafka's local codes are named so
     assert str(clients.fault("broker:9092", "looking the topic prices up", silence)) == (
         "Kafka at broker:9092 does not answer within 8 s: looking the topic prices up failed (_TIMED_OUT); "
-        "check the address and that the brokers are up."
+        f"check the address and that the brokers are up{more}."
     )
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Producer
 
-from assay.clusters.pki import Authority
 from assay.errors import UsageError
 from assay.kafka import clients, identity, overrides
 from assay.kafka.quorum import active_controller, request
+from assay.pki import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
-from assay.clusters.pki import Authority
+from assay.pki import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The cluster's own certificate authority, made anew for each cluster and removed with it."""
+"""A certificate authority: the embedded cluster's own, made anew for each one, and one that nobody trusts."""
 
 from __future__ import annotations
 
