@@ -84,6 +84,18 @@ def read(platform: Platform, who: Identity | None, topic: str, group: str) -> Ka
     return told or KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001  # librdkafka's local error codes are named so
 
 
+def committed(platform: Platform, who: Identity, group: str) -> KafkaError | None:
+    """Ask what a group has committed; why that is not told, if it is not."""
+    consumer = Consumer(client(platform, who) | {"group.id": group, "enable.auto.commit": False})
+    try:
+        consumer.committed([TopicPartition(TOPIC, 0)], timeout=SECONDS)
+    except KafkaException as error:
+        return error.args[0]
+    finally:
+        consumer.close()
+    return None
+
+
 def delete(platform: Platform, who: Identity, topic: str) -> KafkaError | None:
     """Delete a topic; why it could not be."""
     admin = AdminClient(client(platform, who))
@@ -183,9 +195,9 @@ def test_each_may_do_what_it_is_for_and_no_more(secured: Platform, who: dict[str
 
 
 def test_a_group_is_its_own_consumers(secured: Platform, who: dict[str, Identity]) -> None:
-    """The consumer reads in its group's name and in no other's."""
-    assert read(secured, who["consumer"], TOPIC, GROUP) is None
-    refused = read(secured, who["consumer"], TOPIC, "another")
+    """The consumer learns what its group has committed, and of no other group anything."""
+    assert committed(secured, who["consumer"], GROUP) is None
+    refused = committed(secured, who["consumer"], "another")
     assert refused is not None
     assert refused.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
