@@ -44,9 +44,8 @@ class Series:
     @property
     def stalled(self) -> Outcome | None:
         """The last run, where neither it nor the one before could be judged: a third would fare no better."""
-        *_, before, last = (None, None, *self.outcomes)
-        unjudged = [one is not None and one.verdict is Verdict.UNKNOWN for one in (before, last)]
-        return last if all(unjudged) else None
+        last = self.outcomes[-2:]
+        return last[-1] if [one.verdict for one in last] == [Verdict.UNKNOWN] * 2 else None
 
     @property
     def verdict(self) -> Verdict:

@@ -128,9 +128,9 @@ def look(scene: Scene) -> Iterator[Finding]:
         yield from _nobody_is_known(scene, bootstrap)
         return
     known = {name: credentials.fetch(scene.platform, name) for name in (_ADMIN, *PRINCIPALS)}
-    yield _strangers(bootstrap, known[_ADMIN])
-    yield _plain(scene, bootstrap)
     asked = {name: Asker(bootstrap, who) for name, who in known.items()}
+    yield _strangers(bootstrap, known[_ADMIN], asked[_ADMIN])
+    yield _plain(scene, bootstrap)
     yield _administration(asked)
     yield judge_rights(
         {
@@ -149,8 +149,8 @@ def _nobody_is_known(scene: Scene, bootstrap: str) -> Iterator[Finding]:
         yield unverifiable(probe, "Kafka speaks plain text, so that nobody has a name by which to have rights", _GUARD)
 
 
-def _strangers(bootstrap: str, admin: Identity) -> Finding:
-    """Who shows no certificate, or one of another authority, beside the admin."""
+def _strangers(bootstrap: str, admin: Identity, control: Asker) -> Finding:
+    """Who shows no certificate, or one of another authority, beside the admin, who is the control."""
     with tempfile.TemporaryDirectory() as folder:
         pair = Authority("somebody else").issue(_ADMIN).write(Path(folder), _ADMIN)
         other = Identity(admin.authorities, *pair)
@@ -158,8 +158,8 @@ def _strangers(bootstrap: str, admin: Identity) -> Finding:
             "without one": _served(Asker(bootstrap, admin, anonymous=True)),
             "with another authority's": _served(Asker(bootstrap, other)),
         }
-    control = _served(Asker(bootstrap, admin))
-    return denied_all(CERTIFICATE, forbidden, dict.fromkeys(forbidden, control), "with the admin's own they answer")
+    controls = dict.fromkeys(forbidden, _served(control))
+    return denied_all(CERTIFICATE, forbidden, controls, "with the admin's own they answer")
 
 
 def _served(who: Asker) -> Attempt:
