@@ -29,12 +29,21 @@ def ensure(tell: Callable[[str], None]) -> None:
     Raises:
         AssayError: A task failed; the sentence names it and the cause.
     """
-    stamp = prepared.cache() / _STAMP
     wanted = fingerprint(deploy.ROOT)
-    if stamp.is_file() and stamp.read_text() == wanted and prepared.find(prepared.cache()) is not None:
+    if _is(wanted):
         return
     deploy.prepare_host(tell)
-    stamp.write_text(wanted)
+    (prepared.cache() / _STAMP).write_text(wanted)
+
+
+def is_current() -> bool:
+    """Whether what is prepared was built from the present sources."""
+    return _is(fingerprint(deploy.ROOT))
+
+
+def _is(wanted: str) -> bool:
+    stamp = prepared.cache() / _STAMP
+    return stamp.is_file() and stamp.read_text() == wanted and prepared.find(prepared.cache()) is not None
 
 
 def fingerprint(root: Path) -> str:

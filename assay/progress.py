@@ -76,6 +76,10 @@ class Phases:
         if self._current is not None:
             self._current.show(text, None, None)
 
+    def warn(self, text: str) -> None:
+        """Say what the reader must know besides the phases; it stays on the screen."""
+        self._console.print(Text.assemble(("!", "yellow"), f" {text}"), highlight=False, soft_wrap=True)
+
     def advance(self, done: float, total: float, text: str = "") -> None:
         """Say how far the current phase is, in any unit."""
         if self._current is not None:

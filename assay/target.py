@@ -64,19 +64,30 @@ class Target:
             raise UsageError(f"There is no cluster {self.name!r} here: make it with `assay up`, or name a --context.")
         return cluster
 
-    def up(self, tell: Callable[[str], None]) -> Cluster:
-        """The cluster, made or found up; an embedded one from what the present sources build.
+    def up(self, tell: Callable[[str], None], warn: Callable[[str], None] = lambda _: None) -> Cluster:
+        """The cluster, made or found up; an embedded one that is made, from what the present sources build.
+
+        Args:
+            tell: Told what is being done.
+            warn: Told if a cluster that was found up was made from other sources.
 
         Raises:
             UsageError: It can't be made here or as asked; nothing was changed.
             AssayError: It was begun and did not get there.
         """
+        from assay.clusters.embedded import EmbeddedCluster  # noqa: PLC0415  # see above
+
         cluster = self.cluster(tell)
-        found = cluster.status()
-        if found.kind == "embedded" and found.state != "up":
+        if isinstance(cluster, EmbeddedCluster):
             from assay import host  # noqa: PLC0415  # see above
 
-            host.ensure(tell)
+            if cluster.status().state != "up":
+                host.ensure(tell)
+            elif cluster.outdated() or not host.is_current():
+                warn(
+                    f"cluster {self.name!r} was made from other sources than the present ones, and keeps its programs "
+                    "and images; `assay down`, then `assay up`, makes it anew"
+                )
         cluster.create()
         return cluster
 

@@ -64,7 +64,7 @@ def validate(
     try:
         with PeakMemory() as memory:
             with phases.phase("up"):
-                target.up(phases.tell)
+                target.up(phases.tell, phases.warn)
             with phases.phase("deploy"):
                 deploy(cluster.kubeconfig, cluster.context, known(cluster), phases.tell)
             recorded = run.begin(folder, plan, Objectives(), target.facts())

@@ -13,7 +13,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +136,11 @@ class EmbeddedCluster:
         """The folder of etcd's own files."""
         return self._state.etcd
 
+    def outdated(self) -> bool:
+        """Whether it was made from another binary or other images than are prepared now."""
+        record, now = self._state.record(), prepared.find(self._cache)
+        return record is not None and bool(record.parts) and now is not None and record.parts != now.mark
+
     def available(self) -> str | None:
         """Why this machine can't have an embedded cluster; None if it can."""
         return machine.probe(self._root).refusal(with_tools=self._prepare_host is None)
@@ -182,7 +187,7 @@ class EmbeddedCluster:
         refusal = facts.refusal()
         if refusal:
             raise UsageError(refusal)
-        record = self._state.save(self._with_addresses())
+        record = self._state.save(replace(self._with_addresses(), parts=parts.mark))
         boot = _Boot(record, parts.linked(self._state.folder / "bin"), facts, machine.name_servers())
         self._boot(boot, begun)
 

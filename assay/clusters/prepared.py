@@ -38,6 +38,11 @@ class Prepared:
     kubernetes: str
     pause: str
 
+    @property
+    def mark(self) -> str:
+        """Other for other contents: host.yml names both folders by what it built them from."""
+        return f"{self.bin.name} {self.store.name}"
+
     def component(self, name: str) -> str:
         """The program of this name."""
         return str(self.bin / name)

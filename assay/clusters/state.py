@@ -38,6 +38,7 @@ class Record:
         token: a random mark that all its processes carry.
         boot: the boot of the machine it was made in.
         complete: whether `create` got to its end.
+        parts: the mark of what was prepared then; empty for kinds that need nothing prepared.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Record:
     token: str = ""
     boot: str = ""
     complete: bool = False
+    parts: str = ""
 
     @property
     def addresses(self) -> Addresses:

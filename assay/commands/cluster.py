@@ -22,7 +22,7 @@ def up(target: Target) -> Verdict:
 
     phases = Phases(PROGRESS)
     with phases.phase("up"):
-        cluster = target.up(phases.tell)
+        cluster = target.up(phases.tell, phases.warn)
     OUT.print(f"export KUBECONFIG={cluster.kubeconfig}", highlight=False, soft_wrap=True)
     return Verdict.PASS
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.host import fingerprint
+from assay import deploy
+from assay.host import fingerprint, is_current
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def tree(root: Path, **changed: str) -> str:
@@ -46,3 +49,11 @@ def test_byte_code_is_no_input(tmp_path: Path) -> None:
     """Python's own caches come and go."""
     before = tree(tmp_path)
     assert tree(tmp_path, **{"workloads/__pycache__/etl.pyc": "compiled"}) == before
+
+
+def test_what_was_never_prepared_is_not_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a stamp without what it stands for."""
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    assert not is_current()
+    (tmp_path / "inputs.sha256").write_text(fingerprint(deploy.ROOT))
+    assert not is_current()

@@ -35,3 +35,13 @@ def test_a_part_is_told_as_what_its_phase_is_doing() -> None:
     lines = [line for line in console.file.getvalue().splitlines() if line.startswith("✓")]
     assert [line.split()[1] for line in lines] == ["load", "run"]
     assert (set(phases.seconds), set(inner.seconds)) == ({"load", "run 1/2"}, {"load"})
+
+
+def test_a_warning_stays() -> None:
+    """It is a line of its own, also from within a phase and where nobody watches live."""
+    console = Console(file=StringIO(), width=80)
+    phases = Phases(console)
+    with phases.phase("up"):
+        phases.warn("made from other sources")
+    assert isinstance(console.file, StringIO)
+    assert "! made from other sources\n" in console.file.getvalue()

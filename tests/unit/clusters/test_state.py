@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from assay.clusters import borrowed, prepared, state
 from assay.clusters.cluster import ClusterError
+from assay.clusters.embedded import EmbeddedCluster
 from assay.clusters.state import Record, State
 from assay.errors import UsageError
 
@@ -134,6 +136,27 @@ def test_what_is_prepared_is_found_only_when_all_of_it_is_there(tmp_path: Path) 
     found = prepared.find(tmp_path)
     assert found is not None
     assert not found.has("volume-provisioner")
+
+
+def test_a_cluster_is_outdated_once_something_else_is_prepared(tmp_path: Path) -> None:
+    """It notes what it was made from; one that an earlier release made does not, and nothing is said of it."""
+    cache, root = tmp_path / "cache", tmp_path / "clusters"
+    for mark in ("old", "new"):
+        (cache / "bin" / mark).mkdir(parents=True)
+        (cache / "store" / mark).mkdir(parents=True)
+        for name in ("assay-cluster", *prepared.COMPONENTS):
+            (cache / "bin" / mark / name).touch()
+    cluster = EmbeddedCluster("mine", root=root, cache=cache)
+    record = state.new_record("mine", "embedded", 3)
+    seen = {}
+    for made_from in ("old old", ""):
+        state.State(root / "mine").save(replace(record, parts=made_from))
+        for now in ("old", "new"):
+            folders = {"bin": f"{cache}/bin/{now}", "store": f"{cache}/store/{now}"}
+            fields = {**folders, "images": [], "kubernetes": "v1", "pause": "p"}
+            (cache / "current.json").write_text(json.dumps(fields))
+            seen[made_from, now] = cluster.outdated()
+    assert [key for key, outdated in seen.items() if outdated] == [("old old", "new")]
 
 
 def test_the_machine_is_prepared_when_it_is_not_and_only_then(tmp_path: Path) -> None:
