@@ -172,6 +172,7 @@ class Dropped:
         beside: One that it must not touch, so that a dead machine is not taken for a cut.
         loss: The share of packets that is dropped; 1: all.
         chosen: How the target was chosen.
+        some: In words, whose packets; empty: everybody's, both ways.
     """
 
     nodes: Nodes
@@ -181,12 +182,13 @@ class Dropped:
     beside: Probe
     loss: float = 1.0
     chosen: str = ""
+    some: str = ""
     _name: str = ""
 
     @property
     def kind(self) -> str:
         """As the ledger has it."""
-        return "packet-drop" if self.loss == 1 else "packet-loss"
+        return ("packet-drop" if self.loss == 1 else "packet-loss") + (f" ({self.some})" if self.some else "")
 
     def inject(self, name: str, seconds: float) -> None:
         """Load the rules, if the probes can show their effect."""

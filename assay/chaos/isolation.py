@@ -96,7 +96,8 @@ def broker(
         through, beside = of_broker or of_client, itself
     if through is None:
         raise UsageError(f"No pod runs whose connection could show that {target.pod} is cut off from {peers}.")
-    return Dropped(nodes, target, flows, through, beside, loss, chosen)
+    some = "" if (peers, direction) == ("everyone", "both") else f"{peers}, {direction}"
+    return Dropped(nodes, target, flows, through, beside, loss, chosen, some)
 
 
 def consumer(

@@ -43,6 +43,8 @@ FLOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "node-kill": ("node lost, survivors serve",),
     "rolling-restart": ("rolling restart, longest gap",),
 }
+#: Who is cut off from some alone, or one way, is missed by some alone: floors count who is cut off from everyone.
+_WHOLE: Final[Mapping[str, str]] = {"broker-isolated": "packet-drop"}
 #: Faults that are held to the longest gap between acknowledgements.
 GAPS: Final = frozenset({"rolling-restart"})
 _NOT_IN_USE: Final = "not in use"
@@ -166,7 +168,7 @@ def _recovery(history: History, service: Service, signs: Signs, fault: Fault) ->
 
 def _beside_floor(history: History, fault: Fault, seconds: float) -> dict[str, float]:
     """The least and the most that the settings allow for such a fault, and recovery as a multiple of the most."""
-    wanted = FLOORS.get(fault.name, ())
+    wanted = FLOORS.get(fault.name, ()) if _WHOLE.get(fault.name, fault.kind) == fault.kind else ()
     found = [one for one in history.manifest.feasibility if one.fault in wanted and one.verdict != _NOT_IN_USE]
     least = [one.least_seconds for one in found if one.least_seconds is not None]
     most = [one.most_seconds for one in found if one.most_seconds is not None]

@@ -75,6 +75,20 @@ def test_a_cut_is_shown_by_what_goes_through_it_and_what_goes_beside(
     assert not cut(made.flows, seen_by(made.target, made.beside))
 
 
+@pytest.mark.parametrize(
+    ("peers", "direction", "kind"),
+    [
+        ("everyone", "both", "packet-drop"),
+        ("everyone", "in", "packet-drop (everyone, in)"),
+        ("brokers", "both", "packet-drop (brokers, both)"),
+    ],
+)
+def test_the_ledger_says_whom_a_broker_is_cut_off_from(peers: str, direction: str, kind: str) -> None:
+    """Unless it is everyone, both ways."""
+    made = isolation.broker(NODES, BROKER, others=BROKERS, client=CONSUMER, peers=peers, direction=direction)
+    assert made.kind == kind
+
+
 def test_a_consumer_is_cut_off_from_kafka_alone() -> None:
     """By Kafka's port, under whatever address; its catalog stays."""
     made = isolation.consumer(NODES, CONSUMER, broker=BROKER, catalog="10.1.2.7")

@@ -292,6 +292,18 @@ def test_recovery_stands_beside_what_the_settings_allow() -> None:
     assert found.measured["over_floor"] == pytest.approx(found.measured["recovery_seconds"] / 8)
 
 
+@pytest.mark.parametrize(("kind", "floor"), [("packet-drop", 4.0), ("packet-drop (brokers, both)", None)])
+def test_a_broker_that_some_still_reach_has_no_floor(kind: str, floor: float | None) -> None:
+    """What the settings allow is counted for one that is cut off from everyone, both ways."""
+    run = served(gap=(20, 24))
+    for row in run.faults:
+        row |= {"fault": "broker-isolated", "kind": kind}
+    run.manifest["objectives"] = {"recovery_seconds": {"broker-isolated": 5}}
+    one = {"objective": "", "objective_seconds": None, "verdict": "possible", "detail": ""}
+    run.manifest["feasibility"] = [{**one, "fault": "broker isolated", "least_seconds": 2.5, "most_seconds": 4.0}]
+    assert run.judged().recoveries[0].measured.get("floor_most_seconds") == floor
+
+
 def test_an_unknown_floor_is_none() -> None:
     """Where a setting could not be read, nothing stands beside the recovery."""
     run = served(gap=(20, 24))
