@@ -6,63 +6,46 @@ dies, everything below it dies too. Whatever is made outside of those namespaces
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assay.clusters import (
     addresses,
     auditing,
-    borrowed,
     cgroups,
     control_plane,
     crash,
-    disks,
     machine,
     network,
     prepared,
     processes,
     removal,
-    supervisor,
-    tunables,
 )
+from assay.clusters.boot import Boot
 from assay.clusters.cluster import ClusterError, ClusterStatus, NodeStatus, Report
 from assay.clusters.commands import run
-from assay.clusters.journal import CgroupTree, Process
-from assay.clusters.node import CONTAINERD_SOCKET, OWN_FOLDERS, Node
+from assay.clusters.node import CONTAINERD_SOCKET, nodes_of
 from assay.clusters.state import Record, State, checked_name, existing, lock, new_record
 from assay.clusters.state import root as default_root
+from assay.clusters.supervised import Supervised
 from assay.errors import UsageError
+from assay.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from assay.clusters.prepared import Prepared
-    from assay.pki import Authority
+    from assay.clusters.node import Node
 
 KIND = "embedded"
 DEFAULT_NODES = 3
 IMPORT_SECONDS = 300
 CRASH_SECONDS = 30
-SYSCTLS = {"fs/inotify/max_user_instances": 1024, "fs/inotify/max_user_watches": 262144}
-"""What several nodes on one machine use up: each kubelet, containerd and many programs in pods watch files."""
-
-
-@dataclass(frozen=True)
-class _Boot:
-    """What the steps of a boot share."""
-
-    record: Record
-    prepared: Prepared
-    facts: machine.Facts
-    name_servers: tuple[str, ...]
 
 
 class EmbeddedCluster:
@@ -103,6 +86,7 @@ class EmbeddedCluster:
         self._prepare_host = prepare_host
         self._report = report
         self._state = State(self._root / name)
+        self._supervised = Supervised(self._state)
 
     @property
     def name(self) -> str:
@@ -181,15 +165,15 @@ class EmbeddedCluster:
             self._refuse_other_kind(record)
             self._report(f"removing what is left of cluster {self._name}, which is not up")
             removal.remove(self._state, record)
-        begun = time.monotonic()
         parts = prepared.find_or_prepare(self._cache, self._prepare_host)
         facts = machine.probe(self._root)
         refusal = facts.refusal()
         if refusal:
             raise UsageError(refusal)
         record = self._state.save(replace(self._with_addresses(), parts=parts.mark))
-        boot = _Boot(record, parts.linked(self._state.folder / "bin"), facts, machine.name_servers())
-        self._boot(boot, begun)
+        own = parts.linked(self._state.folder / "bin")
+        Boot(self._state, self._supervised, own, facts, self._report).run(record, self.context)
+        self._state.completed(record)
 
     def _with_addresses(self) -> Record:
         with lock(self._root, wait=True):
@@ -197,116 +181,6 @@ class EmbeddedCluster:
             chosen = addresses.explicit(self._range, used) if self._range else addresses.choose(used)
             record = new_record(self._name, KIND, self._nodes, chosen.octet)
             return self._state.save(record)
-
-    def _boot(self, boot: _Boot, begun: float) -> None:
-        record, state = boot.record, self._state
-        state.logs.mkdir(exist_ok=True)
-        state.volumes.mkdir(exist_ok=True)
-        forwarding = {f"net/ipv4/conf/{link}/forwarding": 1 for link in machine.default_interfaces()}
-        borrowed.borrow(state.folder, {**SYSCTLS, **forwarding}, list(OWN_FOLDERS.values()))
-        state.journal.write(CgroupTree(record.cgroup_tree))
-        authority = control_plane.make_identities(state, record.addresses, self.context)
-        auditing.write_policy(state)
-        self._phase("addresses, keys and settings", begun)
-        nodes = self._all_nodes(record)
-        with ThreadPoolExecutor(len(nodes) + 1) as pool:
-            fabric = self._start_control_plane(boot)
-            lacking = pool.submit(disks.lacking, state.folder)
-            started = [pool.submit(self._make_node, boot, node, authority, fabric) for node in nodes]
-            from assay.clusters import api  # noqa: PLC0415  # slow to import: meanwhile the processes start
-
-            for one in started:
-                one.result()
-            no_disks = lacking.result()
-        self._phase(f"control plane and {len(nodes)} nodes started", begun)
-        waiting = api.Api(state.kubeconfig)
-        api_server = str(record.addresses.control_plane)
-        self._wait("the API server", lambda: supervisor.answers(api_server, 6443, "/readyz"), begun)
-        waiting.apply_addons(record.addresses, boot.prepared, boot.name_servers, no_disks)
-        if no_disks:
-            self._report(f"volumes have no size of their own: {no_disks}")
-        names = {node.name for node in nodes}
-        self._wait(f"{len(nodes)} nodes Ready", lambda: names <= waiting.ready_nodes(), begun)
-        self._wait("cluster DNS", waiting.dns_ready, begun)
-        state.completed(record)
-
-    def _start_control_plane(self, boot: _Boot) -> int:
-        record, state = boot.record, self._state
-        folders = cgroups.read().make(f"{record.cgroup_tree}/{control_plane.ROLE}")
-        specification = control_plane.specification(
-            state, record.addresses, boot.prepared, [str(one) for one in folders]
-        )
-        self._specify(control_plane.ROLE, specification)
-        pid = self._start(control_plane.ROLE, record, state.logs / "control-plane.log")
-        network.make_fabric(record, pid, state.journal)
-        return pid
-
-    def _make_node(self, boot: _Boot, node: Node, authority: Authority, fabric: int) -> None:
-        cni = boot.facts.cni_folder
-        if cni is None:
-            raise ClusterError("the CNI plugins vanished while the cluster was made")
-        node.make_files(authority, boot.prepared, cni, boot.name_servers)
-        boot.prepared.copy_store(node.folder / "containerd", node.record.token)
-        tree = cgroups.read()
-        tree.make(node.pods_cgroup)
-        folders = [str(one) for one in tree.make(node.system_cgroup)]
-        containerd = shutil.which("containerd") or "/usr/bin/containerd"
-        self._specify(node.name, node.specification(boot.prepared, containerd, folders))
-        self._start_node(node, fabric)
-
-    def _start_node(self, node: Node, fabric: int) -> None:
-        pid = self._start(node.name, node.record, node.logs / "supervisor.log")
-        network.connect_node(node.record, node.number, pid, fabric)
-
-    def _specification(self, role: str) -> Path:
-        return self._state.folder / f"{role}.json"
-
-    def _specify(self, role: str, specification: dict[str, object]) -> None:
-        """Write down what a supervisor shall do; a node that is started again does the same again."""
-        self._specification(role).write_text(json.dumps(specification, indent=1))
-
-    def _start(self, role: str, record: Record, log: Path) -> int:
-        journal = self._state.journal
-        journal.write(Process(role))
-        namespaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--mount-proc", "--fork", "--kill-child=SIGKILL"]
-        argv = ["unshare", *namespaces, sys.executable, "-I", "-S", supervisor.__file__, str(self._specification(role))]
-        pid, started = processes.start(argv, log, record.token)
-        journal.write(Process(role, pid, started))
-        # What is connected to its network must be its own: wait until it has left the machine's.
-        own = Path("/proc/self/ns/net").stat().st_ino
-        self._poll(
-            lambda: processes.alive(pid, started) and Path(f"/proc/{pid}/ns/net").stat().st_ino != own,
-            10,
-            f"{role} did not get namespaces of its own; see {log}",
-        )
-        return pid
-
-    # ---- waiting ----
-
-    def _wait(self, what: str, there: Callable[[], bool], begun: float) -> None:
-        failing = (
-            f"{what} not there {tunables.BOOT_SECONDS} s after the start; see {self._state.logs}, then run `assay down`"
-        )
-
-        def alive_and_there() -> bool:
-            if self._running(control_plane.ROLE) is None:
-                log = self._state.logs / "control-plane.log"
-                raise ClusterError(f"the control plane of cluster {self._name} died while it started; see {log}")
-            return there()
-
-        self._poll(alive_and_there, begun + tunables.BOOT_SECONDS - time.monotonic(), failing)
-        self._phase(what, begun)
-
-    @staticmethod
-    def _poll(there: Callable[[], bool], seconds: float, failing: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not there():
-            if time.monotonic() > deadline:
-                raise ClusterError(failing)
-            time.sleep(0.05)
-
-    def _phase(self, what: str, begun: float) -> None:
-        self._report(f"{time.monotonic() - begun:5.1f} s  {what}")
 
     # ---- what is there ----
 
@@ -316,23 +190,12 @@ class EmbeddedCluster:
                 f"cluster {self._name!r} exists and is of kind {record.kind}; remove it first with `assay down`"
             )
 
-    def _all_nodes(self, record: Record) -> list[Node]:
-        return [Node(record, number, self._state) for number in range(1, record.nodes + 1)]
-
-    def _running(self, role: str) -> tuple[int, int] | None:
-        """Pid and start time of the supervisor of a node or the control plane, if it lives."""
-        last = None
-        for entry in self._state.journal.entries():
-            if isinstance(entry, Process) and entry.role == role and entry.pid is not None:
-                last = (entry.pid, entry.started or 0)
-        return last if last is not None and processes.alive(*last) else None
-
     def _is_up(self, record: Record) -> bool:
         return (
             record.kind == KIND
             and record.complete
             and record.boot == processes.boot_id()
-            and self._running(control_plane.ROLE) is not None
+            and self._supervised.running(control_plane.ROLE) is not None
         )
 
     def _up(self) -> Record:
@@ -342,16 +205,10 @@ class EmbeddedCluster:
         return record
 
     def _node(self, name: str) -> Node:
-        nodes = {node.name: node for node in self._all_nodes(self._up())}
+        nodes = {node.name: node for node in nodes_of(self._up(), self._state)}
         if name not in nodes:
             raise UsageError(f"cluster {self._name!r} has no node {name!r}; it has {', '.join(nodes)}")
         return nodes[name]
-
-    def _pid(self, role: str) -> int:
-        found = self._running(role)
-        if found is None:
-            raise ClusterError(f"{role} of cluster {self._name!r} is not running")
-        return found[0]
 
     def _revive(self, record: Record) -> None:
         if record.nodes != self._nodes:
@@ -363,7 +220,7 @@ class EmbeddedCluster:
             raise UsageError(
                 f"cluster {self._name!r} is up at {record.addresses.range}; remove it first with `assay down`"
             )
-        dead = [node.name for node in self._all_nodes(record) if self._running(node.name) is None]
+        dead = [node.name for node in nodes_of(record, self._state) if self._supervised.running(node.name) is None]
         for name in dead:
             self.revive_node(name)
         self._report(f"cluster {self._name} is up" + (f"; started again: {', '.join(dead)}" if dead else ""))
@@ -380,10 +237,10 @@ class EmbeddedCluster:
             NodeStatus(
                 node.name,
                 node.address,
-                self._running(node.name) is not None,
+                self._supervised.running(node.name) is not None,
                 None if known is None else known.get(node.name),
             )
-            for node in self._all_nodes(record)
+            for node in nodes_of(record, self._state)
         )
         pids = processes.descendants(pid for pid, _ in processes.marked(record.token))
         return ClusterStatus(
@@ -404,7 +261,7 @@ class EmbeddedCluster:
         Raises:
             ClusterError: the cluster is not up.
         """
-        return tuple(node.name for node in self._all_nodes(self._up()))
+        return tuple(node.name for node in nodes_of(self._up(), self._state))
 
     def kill_node(self, name: str) -> None:
         """Crash a node: kill its first process, and thereby all in it, at once. Its disk stays.
@@ -414,10 +271,10 @@ class EmbeddedCluster:
             ClusterError: the cluster is not up, or the node does not run.
         """
         node = self._node(name)
-        supervising = self._pid(node.name)
+        supervising = self._supervised.pid(node.name)
         for child in processes.descendants([supervising])[1:2]:
             processes.signal_process(child, signal.SIGKILL)
-        found = self._running(node.name)
+        found = self._supervised.running(node.name)
         if found is not None:
             processes.end([found])
 
@@ -429,14 +286,14 @@ class EmbeddedCluster:
             ClusterError: the cluster is not up, or the node could not be started.
         """
         node = self._node(name)
-        if self._running(name) is not None:
+        if self._supervised.running(name) is not None:
             raise UsageError(f"node {name!r} is running")
         # A machine that boots has no cgroups of what ran before. Its kubelet would ask for the container of each, one
         # after another for 3 s, before it starts any pod.
         tree = cgroups.read()
         tree.remove(node.pods_cgroup)
         tree.make(node.pods_cgroup)
-        self._start_node(node, self._pid(control_plane.ROLE))
+        self._supervised.start_node(node)
 
     def crash_node(self, name: str, seconds: float) -> None:
         """As `kill_node`, and start it again after `seconds`: a process of its own does both, so that nobody need live.
@@ -446,11 +303,16 @@ class EmbeddedCluster:
             ClusterError: the cluster is not up, or the node does not run, or would not die.
         """
         node = self._node(name)
-        self._pid(name)
+        self._supervised.pid(name)
         log = node.logs / "crash.log"
         argv = [sys.executable, "-I", crash.__file__, str(self._root), self._name, name, f"{seconds:g}"]
         processes.start(argv, log, node.record.token)
-        self._poll(lambda: self._running(name) is None, CRASH_SECONDS, f"node {name!r} was not crashed; see {log}")
+        wait_until(
+            lambda: self._supervised.running(name) is None,
+            CRASH_SECONDS,
+            f"node {name!r} was not crashed; see {log}",
+            every=0.05,
+        )
 
     def revive_node(self, name: str) -> None:
         """Start a node that was killed, unless it runs; one of several that try it at once does it.
@@ -460,7 +322,7 @@ class EmbeddedCluster:
             ClusterError: the cluster is not up, or the node could not be started.
         """
         with lock(self._node(name).folder, wait=True):
-            if self._running(name) is None:
+            if self._supervised.running(name) is None:
                 self.start_node(name)
 
     def node_runs(self, name: str) -> bool:
@@ -470,7 +332,7 @@ class EmbeddedCluster:
             UsageError: there is no such node.
             ClusterError: the cluster is not up.
         """
-        return self._running(self._node(name).name) is not None
+        return self._supervised.running(self._node(name).name) is not None
 
     def node_processes(self, name: str) -> tuple[tuple[int, int], ...]:
         """Pid and start time of all live processes of a node, its pods' included.
@@ -492,7 +354,7 @@ class EmbeddedCluster:
             UsageError: there is no such node.
             ClusterError: the cluster is not up.
         """
-        network.set_port(self._node(name).number, self._pid(control_plane.ROLE), up=False)
+        network.set_port(self._node(name).number, self._supervised.pid(control_plane.ROLE), up=False)
 
     def connect_node(self, name: str) -> None:
         """Put a node's cable back.
@@ -501,7 +363,7 @@ class EmbeddedCluster:
             UsageError: there is no such node.
             ClusterError: the cluster is not up.
         """
-        network.set_port(self._node(name).number, self._pid(control_plane.ROLE), up=True)
+        network.set_port(self._node(name).number, self._supervised.pid(control_plane.ROLE), up=True)
 
     def enter_node(self, name: str) -> list[str]:
         """The command line's beginning that runs a tool in a node's namespaces (give absolute paths).
@@ -510,7 +372,7 @@ class EmbeddedCluster:
             UsageError: there is no such node.
             ClusterError: the cluster is not up, or the node does not run.
         """
-        pid = self._pid(self._node(name).name)
+        pid = self._supervised.pid(self._node(name).name)
         return ["nsenter", f"--net=/proc/{pid}/ns/net", f"--mount=/proc/{pid}/ns/mnt"]
 
     # ---- images, logs, removal ----
@@ -521,7 +383,7 @@ class EmbeddedCluster:
         Raises:
             ClusterError: the cluster is not up, or a node refused one.
         """
-        nodes = [node for node in self._all_nodes(self._up()) if self._running(node.name) is not None]
+        nodes = [node for node in nodes_of(self._up(), self._state) if self._supervised.running(node.name) is not None]
 
         def load(node: Node) -> None:
             for archive in archives:

@@ -297,3 +297,8 @@ SystemdCgroup = false
 bin_dir = "{cni_folder}"
 conf_dir = "/etc/cni/net.d"
 """
+
+
+def nodes_of(record: Record, state: State) -> list[Node]:
+    """All nodes of a cluster."""
+    return [Node(record, number, state) for number in range(1, record.nodes + 1)]
