@@ -236,11 +236,11 @@ class Listener:
             self.on_event(": ".join(part for part in (data.get("role"), data.get("task")) if part))
         elif kind in {"runner_on_ok", "runner_on_skipped", "runner_on_failed", "runner_on_unreachable"}:
             self.seconds[data.get("role") or data["play"]] += float(data.get("duration") or 0.0)
-            if kind == "runner_on_ok":
-                self.changed += bool(data.get("res", {}).get("changed"))
-            elif kind != "runner_on_skipped" and not data.get("ignore_errors"):
+            if kind not in {"runner_on_ok", "runner_on_skipped"} and not data.get("ignore_errors"):
                 self._failed = data
         elif kind == "playbook_on_stats":
+            # Ansible's own count: events about tasks with `no_log` do not say whether they changed something.
+            self.changed += sum(data.get("changed", {}).values())
             self.objects += data.get("artifact_data", {}).get("platform_changed", [])
         elif kind == "runner_item_on_failed":
             self._failed_item = data
