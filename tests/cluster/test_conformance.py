@@ -106,8 +106,8 @@ def report(cluster: EmbeddedCluster, programs: Programs, selection: Selection) -
 
 
 def run_suite(cluster: EmbeddedCluster, programs: Programs, selection: Selection, folder: Path, log: Path) -> None:
-    """Run the selected specs: as many at a time as there are cores, those marked Serial alone after the others."""
-    processes = os.environ.get("ASSAY_CONFORMANCE_PROCS") or str(os.cpu_count() or 1)
+    """Run the selected specs: two at a time for each core, since they mostly wait; those marked Serial alone."""
+    processes = os.environ.get("ASSAY_CONFORMANCE_PROCS") or str(2 * (os.cpu_count() or 1))
     ginkgo = [f"--procs={processes}", f"--timeout={SUITE_SECONDS}s", "--no-color", "--silence-skips"]
     suite = {
         "kubeconfig": cluster.kubeconfig,
