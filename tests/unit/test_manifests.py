@@ -320,7 +320,7 @@ def test_java_optimizes_tls_alone(documents: list[Document]) -> None:
     (options,) = (one["value"] for one in broker["env"] if one["name"] == "KAFKA_JVM_OPTS")
     assert {Path(one).name for one in re.findall(r"=/etc/kafka/(\S+)", options)} == {"java.security", "compilers.json"}
     assert {"java.security", "compilers.json"} <= files.keys()
-    rules = json.loads(re.sub(r"(?m)^//.*$", "", files["compilers.json"]))
+    rules = json.loads(files["compilers.json"])  # strictly: JDK 17 takes no comment in it
     assert {rule["c2"]["Exclude"]: rule["match"] for rule in rules} == {
         False: ["com/sun/crypto/provider/*.*", "sun/security/ssl/*.*"],
         True: ["*.*"],
