@@ -99,7 +99,7 @@ def test_a_rotation_of_secrets_under_load_loses_nothing(
         running = beside.submit(run_etl, platform, stop)
         load.start_sending(500)
         try:
-            rotate(deployed.kubeconfig, deployed.context)
+            rotate(deployed.kubeconfig, deployed.context, parts=["secrets"])
         finally:
             load.stop_sending()
             stop.set()
