@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,39 @@ def test_at_every_step_all_believe_each_other(steps: dict[str, Secrets]) -> None
             for name in LEAVES:
                 for peer in LEAVES:
                     assert believed(leaf(steps[one][name]), steps[other][peer]["ca.crt"]), (one, name, other, peer)
+
+
+@pytest.mark.parametrize(("step", "met"), [("trust", True), ("issue", True), ("drop", False)])
+def test_who_began_before_a_rotation_is_served_until_its_last_step(
+    steps: dict[str, Secrets], tmp_path: Path, step: str, met: bool
+) -> None:
+    """A client that knows the old authority alone: brokers show what links it to the new one (RFC 4210, 4.4)."""
+    assert served(steps[step]["broker"], steps["first"]["producer"], tmp_path) is met
+
+
+def served(broker: dict[str, bytes], client: dict[str, bytes], folder: Path) -> bool:
+    """Whether a broker and a client agree on a connection, by OpenSSL's judgement."""
+    ends = []
+    for side, secret in ((ssl.PROTOCOL_TLS_SERVER, broker), (ssl.PROTOCOL_TLS_CLIENT, client)):
+        shown = folder / f"{side.name}.pem"
+        shown.write_bytes(secret.get("keystore.pem", secret["tls.key"] + secret["tls.crt"]))
+        context = ssl.SSLContext(side)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=secret["ca.crt"].decode())
+        context.load_cert_chain(shown)
+        ends.append(context)
+    to_broker, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    serving = ends[0].wrap_bio(to_broker, to_client, server_side=True)
+    asking = ends[1].wrap_bio(to_client, to_broker, server_hostname="kafka-0.kafka.production.svc")
+    try:
+        for _ in range(4):
+            for end in (asking, serving):
+                with suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+        serving.write(b"served")
+        return asking.read(6) == b"served"
+    except ssl.SSLError:
+        return False
 
 
 def test_a_rotation_ends_the_trust_in_what_was_before(steps: dict[str, Secrets]) -> None:
