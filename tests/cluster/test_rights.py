@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -152,6 +153,8 @@ def test_nothing_was_asked_for_in_vain_and_every_rule_was_used(
     assert log is not None
     events = audit.read_events(log, validated[1])
     asked = allow_list(events, USER, refused=True)
+    # Whether Pod Security is enforced is asked by offering a namespace: who may make none is told that it is not known
+    asked = [rule for rule in asked if rule.namespace != f"{NAMESPACE}-offered"]
     rules = [rule.rule(NAMESPACE) for rule in ALWAYS]
     assert compare(rules, asked)[0] == ()
     used = {right._replace(name="") for rule in asked for right in rule.rights()}
@@ -171,11 +174,11 @@ def test_each_rule_is_missed_by_name(account: Account, tmp_path: Path, rule: Nee
     others = {right for one in ALWAYS if one is not rule for right in one.rule(NAMESPACE).rights()}
     lacking = rule.rule(NAMESPACE).rights() - others
     assert lacking
-    folder = tmp_path / "run"
+    folder = tmp_path / f"run-{secrets.token_hex(4)}"  # the ETL's job is called after it
     done = account.validate(folder)
     told = done.stdout + done.stderr
     assert "Traceback" not in told
-    assert done.returncode in {0, 1, 2}, told
+    assert done.returncode in {0, 1, 2, 254}, told
     written = [(folder / name).read_text() for name in WRITTEN if (folder / name).exists()]
     sentences = " ".join(" ".join((told, *written)).replace("\\", "").split())
     refusals = "|".join(f'cannot {re.escape(one.verb)} resource "{re.escape(one.resource)}"' for one in lacking)
