@@ -170,17 +170,17 @@ class EmbeddedCluster:
         refusal = facts.refusal()
         if refusal:
             raise UsageError(refusal)
-        record = self._state.save(replace(self._with_addresses(), parts=parts.mark))
+        record = self._with_addresses(parts.mark)
         own = parts.linked(self._state.folder / "bin")
         Boot(self._state, self._supervised, own, facts, self._report).run(record, self.context)
         self._state.completed(record)
 
-    def _with_addresses(self) -> Record:
+    def _with_addresses(self, parts: str) -> Record:
         with lock(self._root, wait=True):
             used = (*machine.used_networks(), *(one.addresses.range for one in existing(self._root) if one.octet))
             chosen = addresses.explicit(self._range, used) if self._range else addresses.choose(used)
             record = new_record(self._name, KIND, self._nodes, chosen.octet)
-            return self._state.save(record)
+            return self._state.save(replace(record, parts=parts))
 
     # ---- what is there ----
 

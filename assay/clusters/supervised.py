@@ -47,8 +47,8 @@ class Supervised:
             raise ClusterError(f"{role} of cluster {self._state.folder.name!r} is not running")
         return found[0]
 
-    def start_control_plane(self, record: Record, specification: dict[str, object]) -> int:
-        """Start the control plane, and the fabric in its network that nodes are connected to; its pid.
+    def start_control_plane(self, record: Record, specification: dict[str, object]) -> None:
+        """Start the control plane, and the fabric in its network that nodes are connected to.
 
         Raises:
             ClusterError: it got no namespaces of its own.
@@ -56,7 +56,6 @@ class Supervised:
         self._specify(control_plane.ROLE, specification)
         pid = self._start(control_plane.ROLE, record, self._state.logs / "control-plane.log")
         network.make_fabric(record, pid, self._state.journal)
-        return pid
 
     def start_node(self, node: Node, specification: dict[str, object] | None = None) -> None:
         """Start a node and plug in its cable. Without a specification it does what it did before.

@@ -282,9 +282,8 @@ def test_kafka_is_open_if_it_is_said(unguarded: list[Document]) -> None:
     assert [
         name(one) for one in unguarded if "production-kafka-" in yaml.safe_dump(one) and one["kind"] == "Secret"
     ] == []
-    text = yaml.safe_dump(unguarded).replace(
-        "sun/security/ssl", ""
-    )  # what Java may optimize, whether it is in use or not
+    # But for what Java may optimize, whether it is in use or not
+    text = yaml.safe_dump(unguarded).replace("sun/security/ssl", "")
     assert [word for word in ("ssl", "SSL", "authorizer", "certificates-hash", "access") if word in text] == ["access"]
     assert "access" not in json.loads(named(unguarded, "ConfigMap kafka-topics")["data"]["topics.json"])
 
@@ -328,6 +327,7 @@ def test_java_optimizes_tls_alone(documents: list[Document]) -> None:
     settings = files["server.properties"].splitlines()
     (suites,) = (line.partition("=")[2].split(",") for line in settings if line.startswith("ssl.cipher.suites="))
     assert suites[0] == "TLS_AES_256_GCM_SHA384"
+    assert len(set(suites)) == 3
 
 
 def test_each_program_mounts_its_own_certificate_alone(documents: list[Document]) -> None:
