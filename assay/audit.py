@@ -38,6 +38,8 @@ _DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reas
 _UNAUTHORIZED, _FAILED = 401, 400
 #: A log that is rotated while its files are opened is opened again, so often, after so many seconds.
 _ATTEMPTS, _PAUSE_SECONDS = 10, 0.1
+#: A file's time of change is of the kernel's last tick (Linux: 1 to 10 ms ago), or as coarse as its file system.
+_COARSE_SECONDS = 2.0
 
 
 class _Kept(BaseModel):
@@ -245,7 +247,8 @@ def read_log(path: Path, since: datetime | None = None, until: datetime | None =
 
     Args:
         path: The file that is written into; rotated ones lie beside it as `<stem>-<time>.<suffix>` (lumberjack's way).
-        since: Requests received earlier are left out, and files that were last written before it are not read through.
+        since: Requests received earlier are left out, and files that were last written well before it are not read
+            through.
         until: Requests received later are left out.
 
     Raises:
@@ -256,7 +259,7 @@ def read_log(path: Path, since: datetime | None = None, until: datetime | None =
     try:
         with ExitStack() as stack:
             for stream in _opened(path, stack):
-                passed = since is not None and fstat(stream.fileno()).st_mtime < since.timestamp()
+                passed = since is not None and _changed(stream) < since.timestamp()
                 if passed and begins is not None:
                     continue
                 for event in parse(stream):
@@ -377,6 +380,11 @@ def _columns(event: Event) -> tuple[str, ...]:
 def _request(event: Event) -> tuple[Any, ...]:
     """What the events of one request have in common."""
     return event.audit_id, event.received, _columns(event)
+
+
+def _changed(stream: BinaryIO) -> float:
+    """When the file was last written into, at the latest, in seconds since the epoch."""
+    return fstat(stream.fileno()).st_mtime + _COARSE_SECONDS
 
 
 def _opened(path: Path, stack: ExitStack) -> list[BinaryIO]:

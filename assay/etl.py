@@ -30,8 +30,8 @@ print(urllib.request.urlopen(request, timeout=10).read().decode())
 """
 
 
-def start(platform: Platform, name: str) -> str:
-    """Make a Job named `name` from the platform's CronJob; its name is the ETL's run id.
+def start(platform: Platform) -> str:
+    """Make a Job from the platform's CronJob, and return its name, which nothing had before: the ETL's run id.
 
     Raises:
         AssayError: There is no such CronJob, or the Job is refused.
@@ -52,17 +52,17 @@ def start(platform: Platform, name: str) -> str:
             "apiVersion": "batch/v1",
             "kind": "Job",
             "metadata": {
-                "name": name,
+                "generateName": f"{ETL}-",
                 "labels": metadata.get("labels", {}),
                 "annotations": metadata.get("annotations", {}) | {"cronjob.kubernetes.io/instantiate": "manual"},
                 "ownerReferences": [owner],
             },
             "spec": template["spec"],
         }
-        api.create_namespaced_job(platform.namespace, job)
+        made = api.create_namespaced_job(platform.namespace, job)
     except client.ApiException as error:
         raise AssayError(f"The ETL can't be started in {platform.namespace}: {reason(error)}.") from None
-    return name
+    return str(made.metadata.name)
 
 
 def wait(platform: Platform, job: str, timeout: float) -> EtlRun:

@@ -19,7 +19,7 @@ from assay.kafka import dead_letters, lag, reader
 from assay.kafka.admin import Admin
 from assay.load import await_end, run_load
 from assay.manifest import Feasibility, Partition, Replica
-from assay.platform import DEAD_LETTERS, ETL, GROUP, REJECTS, TOPIC, reason
+from assay.platform import DEAD_LETTERS, GROUP, REJECTS, TOPIC, reason
 from assay.posture import document as postures
 from assay.posture.survey import survey
 from assay.recovery import feasibility, reading
@@ -99,7 +99,7 @@ def run_etl(platform: Platform, run: Run, phases: Phases) -> None:
     before = {topic: admin.watermarks(topic) for topic in (TOPIC, REJECTS)}
     served, real = etl.feed_counts(platform)  # a feed that is down is said now, not after the Job's retries
     phases.tell("a Job made from the CronJob")
-    job = etl.start(platform, f"{ETL}-{run.manifest.run_id}"[:63])
+    job = etl.start(platform)
     outcome = etl.wait(platform, job, ETL_SECONDS)
     phases.tell("reading the topic and the rejects back")
     ranges = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
@@ -78,7 +77,7 @@ def run_etl(platform: Platform, stop: threading.Event) -> list[EtlRun]:
     """Run the ETL again and again."""
     runs = []
     while not stop.is_set():
-        runs.append(etl.wait(platform, etl.start(platform, f"rotated-{secrets.token_hex(4)}"), 300))
+        runs.append(etl.wait(platform, etl.start(platform), 300))
     return runs
 
 

@@ -180,6 +180,14 @@ def test_a_file_from_before_is_not_read_through(tmp_path: Path) -> None:
     assert (len(read.events), read.begins, read.unreadable) == (1, NOON - timedelta(hours=2), 0)
 
 
+def test_a_file_whose_time_lags_behind_is_read(tmp_path: Path) -> None:
+    """The kernel dates a change by its last tick: a request just after `since` stands in a file of just before."""
+    log = tmp_path / "audit.log"
+    log.write_text(line(NOON + timedelta(milliseconds=1)))
+    os.utime(log, (0, (NOON - timedelta(milliseconds=9)).timestamp()))
+    assert len(audit.read_events(log, NOON)) == 1
+
+
 def test_a_log_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     """Never an empty log."""
     with pytest.raises(AssayError, match="not there"):
