@@ -72,7 +72,8 @@ def _place(path: str) -> str:
     return re.sub(r"^/apis/([^/]+)/v1/namespaces/([^/]+)/(.+)", r"/api/v1/namespaces/\2/\3", path)
 
 
-def _status(code: int, reason: str, message: str) -> Answer:
+def status(code: int, reason: str, message: str) -> Answer:
+    """A refusal, as Kubernetes says it."""
     failed = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "metadata": {}}
     return code, {**failed, "code": code, "reason": reason, "message": message}
 
@@ -87,6 +88,7 @@ class Store:
         versions: Every version of an object that was kept, in this order.
         told: What was told to commands in pods, as the whole path asked for, and the input.
         failure: Why such commands fail; empty: they succeed.
+        refused: What is answered to whoever writes an object of a kind; without one it is taken.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -97,6 +99,7 @@ class Store:
         self.versions: list[dict[str, Any]] = []
         self.told: list[tuple[str, str]] = []
         self.failure = ""
+        self.refused: dict[str, Answer] = {}
         self._discovery = _discovery()
         self._versions = count(1)
 
@@ -109,7 +112,7 @@ class Store:
         *_, last = path.split("/")
         kind = next((kind for kinds in KINDS.values() for kind in kinds if _plural(kind) == last), None)
         if kind is None:
-            return _status(404, "NotFound", f"{path} is not found")
+            return status(404, "NotFound", f"{path} is not found")
         wanted = dict(one.split("=") for text in query.get("labelSelector", []) for one in text.split(",") if one)
         pattern = re.compile(re.escape(path) + "/[^/]+")
         found = [
@@ -123,6 +126,8 @@ class Store:
     def put(self, verb: str, path: str, given: dict[str, Any], *, dry: bool) -> Answer:
         """Make or apply an object."""
         name = given["metadata"]["name"]
+        if given["kind"] in self.refused:
+            return self.refused[given["kind"]]
         refused = self._admit(given) if path.startswith("/api/v1/namespaces") and given["kind"] == "Namespace" else None
         if refused:
             return refused
@@ -147,7 +152,7 @@ class Store:
         """Remove an object; a namespace with all that is in it."""
         gone = [place for place in self.objects if place == path or place.startswith(self._within(path))]
         if path not in self.objects:
-            return _status(404, "NotFound", f"{path} is not found")
+            return status(404, "NotFound", f"{path} is not found")
         found = self.objects[path]
         if not dry:
             self.objects = {place: one for place, one in self.objects.items() if place not in gone}
@@ -161,10 +166,10 @@ class Store:
         """The refusal of a namespace, in the words of RBAC and of k8s.io/pod-security-admission."""
         name, level = namespace["metadata"]["name"], namespace["metadata"].get("labels", {}).get(_LABEL, "privileged")
         if self.admission == "forbids":
-            return _status(403, "Forbidden", 'namespaces is forbidden: User "us" cannot create resource "namespaces"')
+            return status(403, "Forbidden", 'namespaces is forbidden: User "us" cannot create resource "namespaces"')
         if self.admission == "judges" and level not in {"privileged", "baseline", "restricted"}:
             said = f'Invalid value: "{level}": must be one of privileged, baseline, restricted'
-            return _status(422, "Invalid", f'Namespace "{name}" is invalid: metadata.labels[{_LABEL}]: {said}')
+            return status(422, "Invalid", f'Namespace "{name}" is invalid: metadata.labels[{_LABEL}]: {said}')
         return None
 
 

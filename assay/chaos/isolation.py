@@ -122,7 +122,8 @@ def consumer(
     # By port and not by address: a Service's address is still in the packet here, and brokers come back with new ones.
     flows = packets.flows(there=[INTERNAL], directions=DIRECTIONS[direction])
     beside = Probe(target, catalog, CATALOG) if catalog else Probe(target, LOOPBACK, CATALOG)
-    return Dropped(nodes, target, flows, Probe(target, broker.address, INTERNAL), beside, chosen=chosen)
+    some = "" if direction == "both" else f"Kafka, {direction}"
+    return Dropped(nodes, target, flows, Probe(target, broker.address, INTERNAL), beside, chosen=chosen, some=some)
 
 
 def from_dns(nodes: Nodes, target: Target, *, server: str, beside: Probe, chosen: str = "") -> Dropped:

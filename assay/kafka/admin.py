@@ -233,11 +233,7 @@ class Admin:
         Raises:
             AssayError: Kafka does not answer, or has no coordinator for it yet.
         """
-        described = self._one(
-            self._client.describe_consumer_groups([name], **self._limit),
-            f"looking the group {name} up",
-            absent=KafkaError.GROUP_ID_NOT_FOUND,
-        )
+        described = self._described(name, f"looking the group {name} up")
         if described is None:
             return Group(name, "DEAD", "UNKNOWN", ())
         members = tuple(
@@ -258,11 +254,7 @@ class Admin:
         Raises:
             AssayError: Kafka does not answer, or has no coordinator for it yet.
         """
-        described = self._one(
-            self._client.describe_consumer_groups([group], **self._limit),
-            f"asking for the coordinator of the group {group}",
-            absent=KafkaError.GROUP_ID_NOT_FOUND,
-        )
+        described = self._described(group, f"asking for the coordinator of the group {group}")
         known = described is not None and described.state.name != "DEAD" and described.coordinator is not None
         return _broker(described.coordinator.id) if known else None
 
@@ -341,6 +333,25 @@ class Admin:
             if error.code() not in _MOVED or time.monotonic() >= deadline:
                 raise clients.fault(self.bootstrap, doing, error)
             time.sleep(_PAUSE_SECONDS)
+
+    def _described(self, group: str, doing: str) -> Any:
+        """A group as its coordinator describes it; None: nobody knows it.
+
+        librdkafka's admin client asks whom it remembers as coordinator, and goes on to remember who answers that it is
+        none (`rdkafka_coord.c`: what is used again does not expire). Then a client that remembers nobody asks.
+        """
+        (future,) = self._client.describe_consumer_groups([group], **self._limit).values()
+        if self._moved(future):
+            self._client = AdminClient(clients.settings(self.bootstrap))
+            (future,) = self._client.describe_consumer_groups([group], **self._limit).values()
+        return self._answer(future, doing, absent=KafkaError.GROUP_ID_NOT_FOUND)
+
+    def _moved(self, future: Future[Any]) -> bool:
+        try:
+            error = future.exception(self._answer_seconds + _GRACE_SECONDS)
+        except FutureTimeoutError:
+            return False
+        return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.NOT_COORDINATOR
 
     def _settings(self, kind: ResourceType, name: str) -> dict[str, str]:
         doing = f"reading the settings of the {kind.name.lower()} {name}"

@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from assay.deploy import deploy
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError
 from assay.target import Target
 
 if TYPE_CHECKING:
@@ -160,6 +160,30 @@ def test_it_is_refused_in_one_sentence(
     assert "Traceback" not in printed
     assert SECRET not in printed + str(refused.value)
     assert kept.written == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            apiserver.status(403, "Forbidden", 'secrets "x" is forbidden: User "us" cannot patch resource "secrets"'),
+            'secrets "x" is forbidden: User "us" cannot patch.*`assay rights` prints',
+        ),
+        (apiserver.status(422, "Invalid", f"data.password: Invalid value: {SECRET}"), "can't all be applied: Invalid"),
+    ],
+)
+def test_a_secret_that_is_refused_is_said_with_the_reason_and_without_the_secret(
+    tmp_path: Path, temporary: Path, answer: tuple[int, dict[str, Any]], said: str
+) -> None:
+    """The API server's sentence may quote what it refuses, so only that somebody may not write is told in its words."""
+    assert temporary.is_dir()
+    with apiserver.serving(tmp_path, "judges") as (file, kept):
+        kept.refused["Secret"] = answer
+        given = {"platform_certificates_external_addresses": ["192.0.2.1"]}
+        with pytest.raises(AssayError, match=said) as refused:
+            deploy(file, apiserver.CONTEXT, given, parts=("namespace", "access"))
+    assert SECRET not in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_variable_that_an_inventory_lacks_is_named(tmp_path: Path) -> None:

@@ -89,6 +89,12 @@ def test_the_ledger_says_whom_a_broker_is_cut_off_from(peers: str, direction: st
     assert made.kind == kind
 
 
+@pytest.mark.parametrize(("direction", "kind"), [("both", "packet-drop"), ("in", "packet-drop (Kafka, in)")])
+def test_the_ledger_says_which_way_a_consumer_is_cut_off(direction: str, kind: str) -> None:
+    """Unless it is both."""
+    assert isolation.consumer(NODES, CONSUMER, broker=BROKER, catalog=None, direction=direction).kind == kind
+
+
 def test_a_consumer_is_cut_off_from_kafka_alone() -> None:
     """By Kafka's port, under whatever address; its catalog stays."""
     made = isolation.consumer(NODES, CONSUMER, broker=BROKER, catalog="10.1.2.7")
