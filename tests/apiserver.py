@@ -194,7 +194,7 @@ def serving(folder: Path, admission: Admission) -> Iterator[tuple[Path, Store]]:
                 code, document = store.delete(path, dry=dry)
             else:
                 code, document = store.put(self.command, path, yaml.safe_load(given), dry=dry)
-            body = json.dumps(document).encode()
+            body = json.dumps(document, separators=(",", ":")).encode()  # as Kubernetes writes it
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
