@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .conftest import Pods
 
 #: How long a request may take to stand in the log: it is written before the answer is complete.
-WRITTEN_SECONDS: Final = 30
+WRITTEN_SECONDS: Final = 5
 CANARY: Final = "hidden-7f3a9c"
 TYPED: Final = "typed-7f3a9c"
 NAME: Final = "worker"
