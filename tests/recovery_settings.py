@@ -11,7 +11,8 @@ OBJECTIVES = {"pod crash": 30.0, "broker failure": 60.0, "network partition": 60
 _ROWS: list[tuple[str, str, str, str, float, float]] = [
     ("broker_session", "broker.session.timeout.ms", "brokers", "ms", 9.0, 2.0),
     ("broker_heartbeat", "broker.heartbeat.interval.ms", "brokers", "ms", 2.0, 0.4),
-    ("quorum_fetch", "controller.quorum.fetch.timeout.ms", "brokers", "ms", 2.0, 1.2),
+    ("quorum_fetch", "controller.quorum.fetch.timeout.ms", "brokers", "ms", 2.0, 1.0),
+    ("quorum_fetch_longest", "controller.quorum.fetch.timeout.ms", "brokers", "ms", 2.0, 1.3),
     ("quorum_election", "controller.quorum.election.timeout.ms", "brokers", "ms", 1.0, 0.6),
     ("classic_session", "ANALYTICS_SESSION_TIMEOUT_MS", "consumers", "ms", 45.0, 6.0),
     ("classic_heartbeat", "ANALYTICS_HEARTBEAT_INTERVAL_MS", "consumers", "ms", 3.0, 1.0),

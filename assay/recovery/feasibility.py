@@ -63,7 +63,9 @@ LEVERS: Final = (
     Lever(("consumer_assignment",), 0.0, "more work for the coordinator while many members come and go"),
     Lever(("consumers_socket", "load_socket"), 4.0, "a broker that takes longer to answer gets its requests again"),
     Lever(("consumers_retry", "load_retry"), 0.2, "more requests while a broker is away"),
-    Lever(("quorum_fetch",), 1.0, "a controller that pauses for longer is replaced though it lives"),
+    Lever(
+        ("quorum_fetch", "quorum_fetch_longest"), 1.0, "a controller that pauses for longer is replaced though it lives"
+    ),
     Lever(("quorum_election",), 0.5, "more elections without a winner"),
     Lever(("flush",), 0.2, "more and smaller files in the sink"),
     Lever(("node_grace",), 16.0, "a node whose lease is late is taken for lost: it needs several renewals within this"),

@@ -232,13 +232,16 @@ def _elected() -> Phase:
 
 
 def _new_controller(settings: Settings, *, certain: bool) -> Phase:
-    """The controllers notice that the active one is silent, and elect another."""
+    """The controllers notice that the active one is silent, and elect another.
+
+    Who notices first may be refused until the others have noticed too (KIP-996), so that the last one's timeout counts.
+    """
     return phase(
         "elect or evict",
-        (settings.quorum_fetch, settings.quorum_election),
-        lambda fetch, election: (fetch - QUORUM_FETCH_SECONDS if certain else 0.0, fetch + 2 * election),
-        ("fetch timeout - 0.5 s" if certain else "0 if it was not the active controller")
-        + ", to fetch timeout + twice the election timeout",
+        (settings.quorum_fetch, settings.quorum_fetch_longest, settings.quorum_election),
+        lambda first, last, election: (first - QUORUM_FETCH_SECONDS if certain else 0.0, last + 2 * election),
+        ("shortest fetch timeout - 0.5 s" if certain else "0 if it was not the active controller")
+        + ", to the longest + twice the election timeout",
         _KIP_595,
     )
 
@@ -293,7 +296,7 @@ def _silent_broker(settings: Settings, member: Setting | None = None) -> Phase:
             settings.load_socket,
             settings.consumers_retry,
             settings.load_retry,
-            settings.quorum_fetch,
+            settings.quorum_fetch_longest,
             settings.quorum_election,
             *sessions,
         ),

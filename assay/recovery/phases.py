@@ -58,8 +58,8 @@ def phase(
     """
     values = [one.seconds for one in settings if one.seconds is not None]
     if len(values) < len(settings):
-        why = "; ".join(f"{one.name}: {one.why}" for one in settings if one.seconds is None)
-        return Phase(name, None, None, settings, rule, source, why)
+        why = dict.fromkeys(f"{one.name}: {one.why}" for one in settings if one.seconds is None)
+        return Phase(name, None, None, settings, rule, source, "; ".join(why))
     least, most = span(*values)
     return Phase(name, max(least, 0.0), most, settings, rule, source)
 

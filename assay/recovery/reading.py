@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.recovery.document import agreed, environment, pods_of
@@ -48,10 +49,12 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         return _plain(name, "load", producer, "the load's producer does not set")
 
     members = group.get("members")
+    first, last = _by_broker("controller.quorum.fetch.timeout.ms", kafka["brokers"])
     return Settings(
         broker_session=broker("broker.session.timeout.ms"),
         broker_heartbeat=broker("broker.heartbeat.interval.ms"),
-        quorum_fetch=broker("controller.quorum.fetch.timeout.ms"),
+        quorum_fetch=first,
+        quorum_fetch_longest=last,
         quorum_election=broker("controller.quorum.election.timeout.ms"),
         classic_session=consumers("ANALYTICS_SESSION_TIMEOUT_MS"),
         classic_heartbeat=consumers("ANALYTICS_HEARTBEAT_INTERVAL_MS"),
@@ -103,12 +106,33 @@ def _plain(
 
 def _of_brokers(name: str, brokers: Mapping[str, Any]) -> Setting:
     """A setting that all brokers must agree in: which of them is hit is not known before."""
-    tables = {who: one["settings"] for who, one in brokers.items() if isinstance(one, dict)}
-    said = _said(brokers) or next((f"broker {who}: {_said(one)}" for who, one in tables.items() if _said(one)), "")
-    values = {who: one[name] for who, one in tables.items() if name in one}
+    said, values = _asked(name, brokers)
     if not said and len(set(values.values())) > 1:
         said = f"the brokers differ: {agreed(values)}"
     return _plain(name, "brokers", said or dict.fromkeys([name] if values else [], agreed(values)), "no broker has")
+
+
+def _by_broker(name: str, brokers: Mapping[str, Any]) -> tuple[Setting, Setting]:
+    """A setting in which brokers may differ: the shortest and the longest, each with whose it is."""
+    said, values = _asked(name, brokers)
+    if said or len(set(values.values())) <= 1:
+        same = _of_brokers(name, brokers)
+        return same, same
+    each = {who: _plain(name, "brokers", {name: value}, "") for who, value in values.items()}
+    unknown = next((one for one in each.values() if one.seconds is None), None)
+    if unknown is not None:
+        return unknown, unknown
+    ordered = sorted(
+        (replace(one, why=f"broker {who}") for who, one in each.items()), key=lambda one: one.seconds or 0.0
+    )
+    return ordered[0], ordered[-1]
+
+
+def _asked(name: str, brokers: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Why not all brokers could be asked for a setting, empty if they could, and what each one has."""
+    tables = {who: one["settings"] for who, one in brokers.items() if isinstance(one, dict)}
+    said = _said(brokers) or next((f"broker {who}: {_said(one)}" for who, one in tables.items() if _said(one)), "")
+    return said, {who: one[name] for who, one in tables.items() if name in one}
 
 
 def _lease(leases: Mapping[str, Any]) -> Setting:

@@ -53,7 +53,8 @@ class Settings:
     Attributes:
         broker_session: Silence after which the controller fences a broker.
         broker_heartbeat: How often a broker speaks to the controller.
-        quorum_fetch: Silence of the active controller after which its peers seek another.
+        quorum_fetch: Silence of the active controller after which the first of its peers seeks another.
+        quorum_fetch_longest: The same of the last: brokers may differ, lest they all notice at once.
         quorum_election: How long an election may take before it is tried again; a random time up to twice this.
         classic_session: Silence after which a consumer of the classic protocol is put out of its group.
         classic_heartbeat: How often such a consumer speaks to its coordinator.
@@ -78,6 +79,7 @@ class Settings:
     broker_session: Setting
     broker_heartbeat: Setting
     quorum_fetch: Setting
+    quorum_fetch_longest: Setting
     quorum_election: Setting
     classic_session: Setting
     classic_heartbeat: Setting

@@ -141,6 +141,29 @@ def test_brokers_that_differ_have_no_floor() -> None:
     assert (setting.seconds, setting.why) == (None, "the brokers differ: 3000 (0, 1), 9000 (2)")
 
 
+def test_fetch_timeouts_of_the_quorum_may_differ() -> None:
+    """The shortest counts for the least and the longest for the most, each with whose it is."""
+    document = deepcopy(DOCUMENT)
+    document["kafka"]["brokers"]["1"]["settings"]["controller.quorum.fetch.timeout.ms"] = "1850"
+    document["kafka"]["brokers"]["2"]["settings"]["controller.quorum.fetch.timeout.ms"] = "2150"
+    settings = settings_of(document)
+    assert settings.quorum_fetch.found == "1850 ms (broker 1)"
+    assert settings.quorum_fetch_longest.found == "2150 ms (broker 2)"
+    same = settings_of(DOCUMENT)
+    assert (same.quorum_fetch.found, same.quorum_fetch_longest.found) == ("2000 ms", "2000 ms")
+
+
+def test_a_fetch_timeout_that_cannot_be_read_makes_both_unknown() -> None:
+    """The one that was not read may be the longest."""
+    document = deepcopy(DOCUMENT)
+    document["kafka"]["brokers"]["1"]["settings"]["controller.quorum.fetch.timeout.ms"] = "soon"
+    settings = settings_of(document)
+    assert settings.quorum_fetch == settings.quorum_fetch_longest
+    assert (settings.quorum_fetch.seconds, settings.quorum_fetch.why) == (None, "'soon' is no number")
+    document["kafka"]["brokers"]["1"]["settings"] = {"unknown": "refused"}
+    assert settings_of(document).quorum_fetch_longest.why == "broker 1: refused"
+
+
 def test_an_older_document_has_no_control_plane() -> None:
     """Evidence of an earlier release is read as far as it goes."""
     document = deepcopy(DOCUMENT)
