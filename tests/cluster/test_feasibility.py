@@ -121,6 +121,12 @@ def test_the_platform_as_shipped_can_keep_every_objective(platform: Platform, tm
         "nodes: nodeLeaseDurationSeconds = 20 s",
         "consumer pods: tolerationSeconds = 10 s",
     ]
+    controller = by_fault[Fault.CONTROLLER_KILLED].floor
+    assert [str(one) for one in controller.phases[1].settings] == [
+        "brokers: controller.quorum.fetch.timeout.ms = 1000 ms (broker 0)",
+        "brokers: controller.quorum.fetch.timeout.ms = 1300 ms (broker 2)",
+        "brokers: controller.quorum.election.timeout.ms = 600 ms",
+    ]
     document = json.loads((tmp_path / settings.FILE).read_text())
     assert judge(settings_of(document), Objectives().recovery_seconds) == judged
     assert len(run.manifest.feasibility) == len(judged)

@@ -19,9 +19,9 @@ from assay.recovery.phases import PHASES
         (Fault.BROKER_TERMINATED, 0.0, 1.2 * 0.5 + 1),
         (Fault.BROKER_KILLED, 2 - 0.4, 2 * 9 / 8 + 1.2 * 0.5 + 1),
         (Fault.COORDINATOR_KILLED, 2 - 0.4, 2 * 9 / 8 + 2 + 1),
-        (Fault.CONTROLLER_KILLED, (1.2 - 0.5) + 2, (1.2 + 2 * 0.6) + 2 * 9 / 8 + 2 + (1 + 1) + 1),
+        (Fault.CONTROLLER_KILLED, (1.0 - 0.5) + 2, (1.3 + 2 * 0.6) + 2 * 9 / 8 + 2 + (1 + 1) + 1),
         (Fault.BROKER_ISOLATED, 2 - 0.4, 3 + 2 + 2 + (1 + 1) + 1),
-        (Fault.NODE_LOST, 6 - 1 - 1, (1.2 + 2 * 0.6) + 2 * 9 / 8 + 6 + 0 + (1 + 1) + 1),
+        (Fault.NODE_LOST, 6 - 1 - 1, (1.3 + 2 * 0.6) + 2 * 9 / 8 + 6 + 0 + (1 + 1) + 1),
         (Fault.NODE_REPLACED, 20 - 0.26 * 20 + 10, 20 + 2 * 2 + 10 + 0.1 + (1 + 1) + 1),
         (Fault.ROLLING_RESTART, 0.0, 1.2 * 0.5 + (1 + 1) + 1),
     ],
@@ -52,6 +52,19 @@ def test_a_killed_consumer_may_have_been_about_to_speak() -> None:
     detect = floors_of(defaults())[Fault.CONSUMER_KILLED_CLASSIC].phases[0]
     assert (detect.least_seconds, detect.most_seconds) == (41.0, 45.0)
     assert [setting.found for setting in detect.settings] == ["45000 ms", "3000 ms"]
+
+
+def test_of_brokers_that_wait_differently_the_first_gives_the_least_and_the_last_the_most() -> None:
+    """Who notices a silent controller first may need the last one's vote."""
+    elect = floors_of(tuned(quorum_fetch=1.0, quorum_fetch_longest=2.0, quorum_election=0.5))
+    controller = elect[Fault.CONTROLLER_KILLED].phases[1]
+    assert (controller.least_seconds, controller.most_seconds) == (0.5, 2.0 + 2 * 0.5)
+
+
+def test_a_setting_that_two_ends_lack_is_told_once() -> None:
+    """Both ends of the brokers' fetch timeouts are unknown for one reason."""
+    floor = floors_of(tuned(quorum_fetch=None, quorum_fetch_longest=None))[Fault.CONTROLLER_KILLED]
+    assert floor.phases[1].unknown == "controller.quorum.fetch.timeout.ms: nobody said"
 
 
 def test_a_heartbeat_longer_than_the_session_gives_no_negative_time() -> None:
