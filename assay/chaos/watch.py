@@ -22,6 +22,7 @@ from assay.checks.service import Service, acknowledgements, longest_gap, service
 from assay.checks.shards import SendsShard
 from assay.checks.tally import Tally
 from assay.errors import AssayError, UsageError
+from assay.kafka import metadata
 from assay.kafka.admin import Admin
 from assay.platform import TOPIC
 
@@ -144,11 +145,15 @@ def unwhole(platform: Platform, admin: Admin, replicas: int) -> str | None:
 def under_replicated(admin: Admin) -> int:
     """How many partitions of the topic have fewer replicas in sync than replicas, or no leader.
 
+    By the broker that knows of most: one that was cut off until just now knows of none.
+
     Raises:
-        AssayError: Kafka does not answer.
+        AssayError: A broker does not answer.
     """
-    found = admin.partitions(TOPIC).values()
-    return sum(one.leader is None or len(one.in_sync) < len(one.replicas) for one in found)
+    return max(
+        sum(one.leader is None or len(one.in_sync) < len(one.replicas) for one in known.values())
+        for known in metadata.views(admin, TOPIC).values()
+    )
 
 
 def consumers_there(platform: Platform, admin: Admin) -> int:

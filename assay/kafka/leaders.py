@@ -1,14 +1,16 @@
 """Who leads each partition, and which replicas are in sync, over time: a row when either changes.
 
-The question goes to any one broker, as a client's does. While brokers disagree (one of them cut off from the others),
-answers may go back and forth: what is written is what was said.
+The question goes to one broker, and to the next one when that does not answer. While brokers disagree (one of them cut
+off from the others), answers may go back and forth: what is written is what was said.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
+from assay.errors import AssayError
 from assay.kafka.admin import Admin
 from assay.kafka.clients import SAMPLE_ANSWER_SECONDS
 from assay.ledger import LedgerWriter
@@ -44,12 +46,19 @@ def sampler(bootstrap: str, topic: str, path: Path) -> Sampling:
         AssayError: There is no such topic, Kafka does not answer, or the file exists.
     """
     Admin(bootstrap).partitions(topic)
-    admin = Admin(bootstrap, answer_seconds=SAMPLE_ANSWER_SECONDS)
+    addresses = itertools.cycle(bootstrap.split(","))
+    admin = Admin(next(addresses), answer_seconds=SAMPLE_ANSWER_SECONDS)
     ledger = LedgerWriter(path, "leaders")
     known: dict[int, PartitionFacts] = {}
 
     def sample() -> None:
-        now = admin.partitions(topic)
+        nonlocal admin
+        try:
+            now = admin.partitions(topic)
+        except AssayError:
+            # A client goes on to ask the one broker that it is connected to, cut off or not, until it gives that up
+            admin = Admin(next(addresses), answer_seconds=SAMPLE_ANSWER_SECONDS)
+            raise
         changed = changes(known, now)
         if changed:
             numbers, led_by, in_sync = zip(*changed, strict=True)

@@ -130,6 +130,7 @@ def test_a_pod_a_broker_and_the_network_were_broken(validated: Path) -> None:
         assert back["verdict"] == "pass", back["summary"]
         assert sum(back["phases"].values()) == pytest.approx(back["measured"]["recovery_seconds"], abs=0.001)
         assert back["measured"]["recovery_seconds"] >= back["measured"]["floor_least_seconds"]
+        assert "whole_after_heal_seconds" in back["measured"], "it ended before every replica was in sync"
         assert (folder / "report.html").exists()
 
 

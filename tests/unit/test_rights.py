@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import rendered
 import yaml
 from click.testing import CliRunner
 from kubernetes import client
@@ -99,10 +98,10 @@ def sources(*, chaos: bool) -> list[Path]:
     return [path for path in files if ("chaos" in path.parts) == chaos and "clusters" not in path.parts]
 
 
-def applied(folder: Path) -> set[Kind]:
-    """What it takes to apply the platform's documents."""
+def applied(documents: list[dict[str, Any]]) -> set[Kind]:
+    """What it takes to apply these documents."""
     found = set()
-    for document in rendered.documents(folder):
+    for document in documents:
         group = document["apiVersion"].rpartition("/")[0]
         resource = plural(document["kind"].lower())
         verbs = {"get", "patch"} if resource == "namespaces" else {"create", "get", "patch"}
@@ -153,17 +152,17 @@ def test_the_sources_are_read() -> None:
     }
 
 
-def test_provisioning_is_allowed_what_it_does_and_nothing_else(tmp_path: Path) -> None:
+def test_provisioning_is_allowed_what_it_does_and_nothing_else(shipped: list[dict[str, Any]]) -> None:
     """Each document is looked up and applied, and what the roles ask is answered."""
     pods_too = {("", "pods", "list")}
-    assert granted("deploy") == applied(tmp_path) | asked() | pods_too
+    assert granted("deploy") == applied(shipped) | asked() | pods_too
 
 
-def test_validation_is_allowed_what_it_does_and_nothing_else(tmp_path: Path) -> None:
+def test_validation_is_allowed_what_it_does_and_nothing_else(shipped: list[dict[str, Any]]) -> None:
     """What the deployment needs, and every call of the client outside experiments."""
     own = called(sources(chaos=False)) - NOT_ASKED.keys()
     acting = {("", "serviceaccounts", "impersonate")}
-    assert granted("deploy", "validate") == applied(tmp_path) | asked() | own | CONVERSATION | acting
+    assert granted("deploy", "validate") == applied(shipped) | asked() | own | CONVERSATION | acting
 
 
 def test_experiments_are_allowed_what_they_do() -> None:
