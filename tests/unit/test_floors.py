@@ -14,7 +14,7 @@ from assay.recovery.phases import PHASES
     [
         (Fault.CONSUMER_TERMINATED, 0.0, 1 + 1 + 1),
         (Fault.CONSUMER_KILLED_CLASSIC, 6 - 1 - 1, 6 + (1 + 1) + 1),
-        (Fault.CONSUMER_KILLED, 5 - 0.5 - 1, 5 + (0 + 2 * 0.5 + 1) + 1),
+        (Fault.CONSUMER_KILLED, 4 - 0.5 - 1, 4 + (0 + 2 * 0.5 + 1) + 1),
         (Fault.STATIC_MEMBER_KILLED, 0.0, 6 + (1 + 1) + 1),
         (Fault.BROKER_TERMINATED, 0.0, 1.2 * 0.5 + 1),
         (Fault.BROKER_KILLED, 2 - 0.4, 2 * 9 / 8 + 1.2 * 0.5 + 1),
