@@ -20,9 +20,11 @@ from assay.chaos.readiness import is_ready
 from assay.clusters import machine, prepared
 from assay.clusters.embedded import EmbeddedCluster
 from assay.deploy import deploy, known
+from assay.errors import AssayError
+from assay.kafka import metadata
 from assay.kafka.admin import Admin
 from assay.ledger import LedgerWriter
-from assay.platform import Platform
+from assay.platform import TOPIC, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,12 +192,22 @@ def pods(cluster: EmbeddedCluster) -> Iterator[Pods]:
 
 
 def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
-    """Wait until three brokers and three consumers are ready, and every replica of every topic is in sync."""
+    """Wait until three brokers and three consumers are ready, and every replica of every topic is in sync.
+
+    Each broker has to answer for itself: one that has just died is ready by its pod's word, and in sync by its peers',
+    for some seconds more.
+    """
     admin = Admin(platform.bootstrap())
 
     def whole() -> bool:
         pods = [*platform.pods("kafka"), *platform.pods("analytics")]
-        return len(pods) == 6 and all(is_ready(pod) for pod in pods) and not admin.under_replicated()
+        if len(pods) != 6 or not all(is_ready(pod) for pod in pods):
+            return False
+        try:
+            known = metadata.views(admin, TOPIC)
+            return len(known) == 3 and not admin.under_replicated()
+        except AssayError:
+            return False
 
     until(whole, "the platform is whole", seconds)
 
