@@ -6,6 +6,7 @@ import numpy as np
 
 from assay import ledger, sealed
 from assay.chaos import session, watch
+from assay.kafka import metadata
 from assay.kafka.admin import Admin
 from assay.kafka.lag import remaining
 from assay.ledger import Outcome
@@ -24,8 +25,8 @@ def messages_waiting() -> int:
 
 
 def under_replicated_partitions() -> int:
-    """Partitions that have fewer replicas in sync than replicas, or nobody who leads them."""
-    return watch.under_replicated(_admin())
+    """Partitions of which any broker knows that a replica is not in sync or that nobody leads them."""
+    return len(metadata.under_replicated(_admin(), TOPIC))
 
 
 def consumers_assigned() -> int:

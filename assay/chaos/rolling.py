@@ -14,6 +14,7 @@ from kubernetes import client
 
 from assay.chaos import readiness
 from assay.errors import AssayError
+from assay.kafka import metadata
 from assay.platform import reason
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ class Restarted:
             raise AssayError(f"{self._owner} can't be looked up: {reason(error)}.") from None
         mine = [one for one in readiness.pods(self.platform) if readiness.owner(one) == self._owner]
         ready = len(mine) == wanted and all(readiness.is_ready(one) for one in mine)
-        return mine if ready and not self.admin.under_replicated() else None
+        return mine if ready and not metadata.under_replicated(self.admin) else None

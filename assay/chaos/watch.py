@@ -135,25 +135,11 @@ def _compare(service: Service, bitten_ns: int) -> None:
 
 def unwhole(platform: Platform, admin: Admin, replicas: int) -> str | None:
     """Why the platform is not whole by now, in a clause; None: every replica in sync, every consumer there."""
-    lacking = under_replicated(admin)
+    lacking = metadata.under_replicated(admin, TOPIC)
     if lacking:
-        return f"{lacking} partitions lack a replica in sync"
+        return f"{len(lacking)} partitions lack a replica in sync"
     there = consumers_there(platform, admin)
     return None if there >= replicas else f"{there} of {replicas} consumers are ready and have a partition"
-
-
-def under_replicated(admin: Admin) -> int:
-    """How many partitions of the topic have fewer replicas in sync than replicas, or no leader.
-
-    By the broker that knows of most: one that was cut off until just now knows of none.
-
-    Raises:
-        AssayError: A broker does not answer.
-    """
-    return max(
-        sum(one.leader is None or len(one.in_sync) < len(one.replicas) for one in known.values())
-        for known in metadata.views(admin, TOPIC).values()
-    )
 
 
 def consumers_there(platform: Platform, admin: Admin) -> int:

@@ -71,6 +71,11 @@ class PartitionFacts:
         """Whether another broker leads it than the first that holds it, which Kafka prefers."""
         return self.leader != self.replicas[0]
 
+    @property
+    def whole(self) -> bool:
+        """Whether somebody leads it and every broker that holds it is in sync."""
+        return self.leader is not None and len(self.in_sync) == len(self.replicas)
+
 
 @dataclass(frozen=True)
 class TopicFacts:
@@ -160,23 +165,6 @@ class Admin:
             number: PartitionFacts(_broker(one.leader), tuple(one.replicas), tuple(sorted(one.isrs)))
             for number, one in found.partitions.items()
         }
-
-    def under_replicated(self) -> list[tuple[str, int]]:
-        """The partitions of all topics, Kafka's own included, of which a replica is not in sync: topic and number.
-
-        Raises:
-            AssayError: The broker that was asked does not answer.
-        """
-        try:
-            topics = self._client.list_topics(timeout=self._answer_seconds).topics
-        except KafkaException as error:
-            raise clients.fault(self.bootstrap, "looking all topics up", error) from None
-        return sorted(
-            (name, number)
-            for name, topic in topics.items()
-            for number, one in topic.partitions.items()
-            if len(one.isrs) < len(one.replicas)
-        )
 
     def watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
         """The first offset and the end offset (of the next record) of each partition.

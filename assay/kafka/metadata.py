@@ -1,4 +1,4 @@
-"""The partitions of a topic as one broker knows them, and as each of them does.
+"""The partitions of topics as one broker knows them, and as each of them does.
 
 librdkafka asks whichever broker it is connected to, and can't be told which. Who was cut off still says what it knew
 before, until it has heard of what the controllers decided meanwhile: that nothing is amiss is said by all or by nobody.
@@ -9,6 +9,7 @@ Kafka's request is Metadata (API key 3), of which version 7 is written and read 
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import AssayError
@@ -16,79 +17,107 @@ from assay.kafka import wire
 from assay.kafka.admin import PartitionFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from assay.kafka.admin import Admin
+
+#: Partitions by topic and number.
+Known = dict[tuple[str, int], PartitionFacts]
 
 _METADATA: Final = 3
 _VERSION: Final = 7
 _NOBODY: Final = -1
+_EVERY_TOPIC: Final = -1
 
 
-def views(admin: Admin, topic: str, seconds: float = wire.ANSWER_SECONDS) -> dict[int, dict[int, PartitionFacts]]:
-    """The partitions of a topic, by number, as each of the brokers knows them, by its id.
+def under_replicated(
+    admin: Admin, topic: str | None = None, seconds: float = wire.ANSWER_SECONDS
+) -> list[tuple[str, int]]:
+    """The partitions that are not whole by what any of the brokers knows: topic and number.
 
     Args:
         admin: Says which brokers there are.
-        topic: Whose partitions.
+        topic: Whose partitions; None: those of all topics, Kafka's own included.
         seconds: How long each broker may take.
 
     Raises:
         AssayError: There is no such topic, or a broker does not answer.
     """
-    return {broker: known_by(address, topic, seconds) for broker, address in admin.brokers().items()}
+    return lacking(views(admin, topic, seconds).values())
 
 
-def known_by(address: str, topic: str, seconds: float = wire.ANSWER_SECONDS) -> dict[int, PartitionFacts]:
-    """The partitions of a topic, by number, as the broker at `address` (`host:port`) knows them.
+def views(admin: Admin, topic: str | None = None, seconds: float = wire.ANSWER_SECONDS) -> dict[int, Known]:
+    """What each of the brokers knows, by its id.
+
+    Args:
+        admin: Says which brokers there are.
+        topic: Whose partitions; None: those of all topics.
+        seconds: How long each broker may take.
 
     Raises:
-        AssayError: It knows no such topic, or does not answer.
+        AssayError: There is no such topic, or a broker does not answer.
     """
-    return wire.ask(address, request(topic), partitions, f"looking the topic {topic} up", seconds)
+    doing = "looking all topics up" if topic is None else f"looking the topic {topic} up"
+    asked, read = request(topic), partial(partitions, topic=topic)
+    return {broker: wire.ask(address, asked, read, doing, seconds) for broker, address in admin.brokers().items()}
 
 
-def request(topic: str) -> bytes:
-    """Metadata of one topic, which is not made if it is not there (pure)."""
-    name = topic.encode()
-    return wire.header(_METADATA, _VERSION) + struct.pack(f">ih{len(name)}s?", 1, len(name), name, False)
+def lacking(known: Iterable[Known]) -> list[tuple[str, int]]:
+    """The partitions that are not whole by any of what is known: topic and number (pure)."""
+    return sorted({place for one in known for place, partition in one.items() if not partition.whole})
 
 
-def partitions(answer: bytes) -> dict[int, PartitionFacts]:
-    """The partitions that an answer about one topic tells of (pure).
+def request(topic: str | None) -> bytes:
+    """Metadata of one topic, which is not made if it is not there; None: of all topics (pure)."""
+    if topic is None:
+        asked = struct.pack(">i", _EVERY_TOPIC)
+    else:
+        name = topic.encode()
+        asked = struct.pack(f">ih{len(name)}s", 1, len(name), name)
+    return wire.header(_METADATA, _VERSION) + asked + struct.pack(">?", False)
+
+
+def partitions(answer: bytes, topic: str | None) -> Known:
+    """The partitions that an answer tells of (pure).
 
     Args:
         answer: The response without its length.
+        topic: Which was asked about; None: all of them.
 
     Raises:
-        AssayError: It is an error, or can't be understood.
+        AssayError: It is an error, does not tell of that topic, or can't be understood.
     """
     try:
-        return _partitions(_Fields(answer))
-    except struct.error:
+        found = _partitions(_Fields(answer))
+    except (struct.error, UnicodeDecodeError):
         raise AssayError("the answer can't be understood") from None
+    if topic is not None and all(name != topic for name, _ in found):
+        raise AssayError("the answer is about something else")
+    return found
 
 
-def _partitions(fields: _Fields) -> dict[int, PartitionFacts]:
+def _partitions(fields: _Fields) -> Known:
     fields.take("ii")  # correlation id, throttle time
     for _ in range(fields.number()):  # brokers: id, host, port, rack
         fields.take("i")
-        fields.skip_text()
+        fields.text()
         fields.take("i")
-        fields.skip_text()
-    fields.skip_text()  # cluster id
+        fields.text()
+    fields.text()  # cluster id
     fields.take("i")  # controller id
-    if fields.number() != 1:
-        raise AssayError("the answer is about something else")
-    (error,) = fields.take("h")
-    fields.skip_text()  # the topic's name
-    fields.take("?")  # whether it is Kafka's own
-    if error:
-        raise AssayError(f"the answer is Kafka's error {error}")
     found = {}
     for _ in range(fields.number()):
-        # Its own error says what the leader and the replicas in sync say as well.
-        _, number, leader, _ = fields.take("hiii")
-        replicas, in_sync, _ = fields.numbers(), fields.numbers(), fields.numbers()
-        found[number] = PartitionFacts(None if leader == _NOBODY else leader, replicas, tuple(sorted(in_sync)))
+        (error,) = fields.take("h")
+        topic = fields.text()
+        fields.take("?")  # whether it is Kafka's own
+        if error:
+            raise AssayError(f"the answer about {topic} is Kafka's error {error}")
+        for _ in range(fields.number()):
+            # Its own error says what the leader and the replicas in sync say as well.
+            _, number, leader, _ = fields.take("hiii")
+            replicas, in_sync, _ = fields.numbers(), fields.numbers(), fields.numbers()
+            facts = PartitionFacts(None if leader == _NOBODY else leader, replicas, tuple(sorted(in_sync)))
+            found[topic, number] = facts
     return found
 
 
@@ -113,7 +142,11 @@ class _Fields:
         """A list of numbers of 32 bits."""
         return self.take(f"{max(self.number(), 0)}i")
 
-    def skip_text(self) -> None:
-        """A text, or none."""
+    def text(self) -> str:
+        """A text; that there is none is an empty one."""
         (length,) = self.take("h")
-        self.take(f"{max(length, 0)}x")
+        end = self._at + max(length, 0)
+        if end > len(self._answer):
+            raise struct.error("it ends within a text")
+        read, self._at = self._answer[self._at : end], end
+        return read.decode()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from assay import credentials, pods
 from assay.errors import AssayError
+from assay.kafka import metadata
 from assay.kafka.admin import Admin
 from assay.kafka.authorization import Asker, Denied
 from assay.kafka.identity import Identity
@@ -175,7 +176,7 @@ def _plain(scene: Scene, bootstrap: str) -> Finding:
         done = pods.execute(scene.platform, broker, command)
         answers[port] = None if done.exit_code == _NOBODY_LISTENS else "".join(done.stdout.split())
     try:
-        behind = Admin(bootstrap).under_replicated()
+        behind = metadata.under_replicated(Admin(bootstrap))
     except AssayError as error:
         return judge_plain(answers, str(error))
     return judge_plain(answers, f"{len(behind)} partitions are not in sync" if behind else None)

@@ -24,7 +24,7 @@ from assay.errors import AssayError
 from assay.kafka import metadata
 from assay.kafka.admin import Admin
 from assay.ledger import LedgerWriter
-from assay.platform import TOPIC, Platform
+from assay.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,8 +204,7 @@ def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
         if len(pods) != 6 or not all(is_ready(pod) for pod in pods):
             return False
         try:
-            known = metadata.views(admin, TOPIC)
-            return len(known) == 3 and not admin.under_replicated()
+            return len(admin.brokers()) == 3 and not metadata.under_replicated(admin)
         except AssayError:
             return False
 

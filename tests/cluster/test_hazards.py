@@ -24,7 +24,7 @@ from assay.chaos.injection import injected
 from assay.chaos.node import on_this_machine
 from assay.chaos.node_pods import NodePods
 from assay.errors import AssayError, UsageError
-from assay.kafka import identity
+from assay.kafka import identity, metadata
 from assay.kafka.admin import Admin
 from assay.platform import Platform
 from assay.waiting import wait_until
@@ -316,7 +316,7 @@ def test_a_broker_without_space_falls_out_and_comes_back(
 
     def fallen_out() -> bool:
         with suppress(AssayError):  # it may be the broker that was asked, and be just dying
-            return bool(admin.under_replicated())
+            return bool(metadata.under_replicated(admin))
         return False
 
     fault = Filled(platform, on_this_machine, broker, KAFKA)

@@ -77,6 +77,14 @@ def test_a_remedy_suffices_and_is_no_more_than_is_needed(protocol: str, stricter
                 assert looser > one.objective_seconds
 
 
+def test_no_remedy_stops_short_of_what_is_shipped() -> None:
+    """What runs well here can be told others to do: no lever ends above the platform's own value."""
+    shipped = tuned()
+    for lever in feasibility.LEVERS:
+        for field in lever.fields:
+            assert lever.least <= getattr(shipped, field).seconds, field
+
+
 def test_a_remedy_is_a_sentence_with_its_price() -> None:
     """Whose setting, from what to what, what must be lowered with it, and what it costs."""
     (one,) = [one for one in judge(defaults("CONSUMER"), {"pod crash": 30.0}) if one.refused]

@@ -11,11 +11,8 @@ from assay import run as runs
 from assay.chaos import watch
 from assay.checks.service import Service
 from assay.errors import UsageError
-from assay.kafka import metadata
-from assay.kafka.admin import PartitionFacts
 from assay.ledger import LedgerWriter
 from assay.manifest import Objectives, Partition, Plan
-from assay.platform import TOPIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,12 +115,3 @@ def test_without_a_before_there_is_nothing_to_wait_for(run: Run) -> None:
 def test_nothing_is_known_before_anything_was_recorded(run: Run) -> None:
     """And that is said, not taken for service."""
     assert watch.unserved(run) == "no ledger of the lag could be read"
-
-
-def test_whoever_was_cut_off_has_no_say_in_whether_replicas_are_in_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It knows what was so before; the broker that knows of most that is amiss is believed."""
-    everyone, others = (0, 1, 2), (1, 2)
-    before = {number: PartitionFacts(number, everyone, everyone) for number in everyone}
-    known = {0: before, 1: before | {0: PartitionFacts(1, everyone, others)}}
-    monkeypatch.setattr(metadata, "views", lambda admin, topic: known if (admin, topic) == ("admin", TOPIC) else {})
-    assert watch.under_replicated("admin") == 1  # type: ignore[arg-type]  # it is only passed on
