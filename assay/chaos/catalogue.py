@@ -173,7 +173,7 @@ def limits(name: str) -> Limits:
 
 _A: Final = {str: "text", int: "a whole number", float: "a number"}
 _SEED: Final = Argument("seed", 0, "decides where several have the role; the same again decides the same")
-_BROKER: Final = (Argument("role", "leader:0", f"which broker: {', '.join(roles.BROKERS)}"), _SEED)
+_BROKER: Final = (Argument("role", "leader", f"which broker: {', '.join(roles.BROKERS)}"), _SEED)
 _CONSUMER: Final = (Argument("role", "random", f"which consumer: {', '.join(roles.CONSUMERS)}"), _SEED)
 _EITHER: Final = (
     Argument("who", "consumer", "a broker's or a consumer's", builders.WHO),
@@ -182,7 +182,7 @@ _EITHER: Final = (
 )
 _NODE: Final = (
     Argument("who", "broker", "on whose node", builders.WHO),
-    Argument("role", "leader:0", "which one, by the roles of brokers or of consumers"),
+    Argument("role", "leader", "which one, by the roles of brokers or of consumers"),
     _SEED,
 )
 _SPARE: Final = Argument("spare", "none", "whose node is left alone: another of the role is looked for", builders.SPARE)

@@ -2,7 +2,8 @@
 
 Brokers:
 
-    leader:<partition>      the broker that leads the partition of the topic
+    leader                  one that leads a partition of the topic
+    leader:<partition>      the broker that leads the partition
     follower:<partition>    one that holds the partition in sync and does not lead it
     follower                one that leads no partition of the topic
     coordinator             the coordinator of the topic's consumer group
@@ -13,7 +14,8 @@ Brokers:
 
 Consumers:
 
-    owner:<partition>       the member of the group that owns the partition
+    owner                   a member of the group that owns a partition
+    owner:<partition>       the member that owns the partition
     random                  any one
 
 Where several fit, a seed decides, and the same seed among the same ones decides the same; of followers one that is not
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from assay.platform import Platform
 
 BROKERS: Final = (
+    "leader",
     "leader:<partition>",
     "follower:<partition>",
     "follower",
@@ -50,7 +53,7 @@ BROKERS: Final = (
     "leader-not-controller",
     "random",
 )
-CONSUMERS: Final = ("owner:<partition>", "random")
+CONSUMERS: Final = ("owner", "owner:<partition>", "random")
 #: Nothing of the platform is to be spared.
 NOBODY: Final = "none"
 _MIN_IN_SYNC: Final = "min.insync.replicas"
@@ -127,8 +130,10 @@ def choose_broker(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> in
     leading = {one.leader for one in facts.partitions.values()}
     found: list[int | None]
     match kind:
-        case "leader":
+        case "leader" if of:
             found = [_partition(facts, of).leader]
+        case "leader":
+            found = [one for one in facts.brokers if one in leading]
         case "follower" if of:
             holding = _partition(facts, of)
             found = [one for one in holding.in_sync if one != holding.leader and one in facts.brokers]
@@ -180,15 +185,22 @@ def choose_consumer(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> 
         UsageError: There is no such role, or nobody has it, or nobody whose node is not to be spared.
     """
     kind, of = _split(role, CONSUMERS)
-    if kind == "random":
-        having = [*facts.consumers]
-    else:
-        _partition(facts, of)
-        having = [pod for number, pod in facts.owners.items() if number == int(of)]
+    match kind:
+        case "owner" if of:
+            _partition(facts, of)
+            having = [pod for number, pod in facts.owners.items() if number == int(of)]
+        case "owner":
+            having = [one for one in facts.consumers if one in facts.owners.values()]
+        case _:
+            having = [*facts.consumers]
     if not having:
         raise UsageError(
             f"Nobody is {role} of {facts.topic} and {facts.group} now: "
-            + ("no consumer runs." if kind == "random" else "no pod of the group owns that partition.")
+            + (
+                "no consumer runs."
+                if kind == "random"
+                else f"no pod of the group owns {'that' if of else 'a'} partition."
+            )
         )
     return _any(_unspared(having, f"consumer {role}", facts, spare), seed)
 
@@ -330,7 +342,7 @@ def _lacking(kind: str, of: str) -> str:
     """Why nobody has a broker's role."""
     match kind:
         case "leader":
-            return "the partition has no leader"
+            return "the partition has no leader" if of else "no broker that runs leads a partition"
         case "follower":
             return "no other broker is in sync" if of else "every broker leads a partition; name follower:<partition>"
         case "coordinator":

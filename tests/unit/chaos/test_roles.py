@@ -78,6 +78,18 @@ def test_a_leader_that_is_not_the_controller() -> None:
     assert {choose_broker("leader-not-controller", Told(), seed) for seed in range(20)} == {0, 1}
 
 
+def test_a_leader_is_any_broker_that_leads() -> None:
+    """Over seeds, everybody's turn comes; not theirs who lead nothing, or have no pod that runs."""
+    assert {choose_broker("leader", Told(), seed) for seed in range(50)} == {0, 1, 2}
+    idle = Told(partitions={0: PartitionFacts(1, (1, 2), (1, 2)), 1: PartitionFacts(3, (3, 2), (3, 2))})
+    assert {choose_broker("leader", idle, seed) for seed in range(50)} == {1}
+
+
+def test_an_owner_is_any_consumer_that_owns_a_partition() -> None:
+    """One without a partition is none: nobody would miss it."""
+    assert {choose_consumer("owner", Told(), seed) for seed in range(50)} == {"b", "c"}
+
+
 def test_a_broker_has_several_roles() -> None:
     """All are told: the leader of a partition that is also the group's coordinator costs more than a leader alone."""
     assert held(1, Told()) == ("coordinator", "leader:0")
@@ -194,7 +206,8 @@ def test_that_all_are_beside_what_is_spared_is_a_sentence() -> None:
         (Told(brokers=()), "random", "no broker runs"),
         (Told(brokers=(0, 1)), "controller", "The broker 2 is controller, and no pod of it runs"),
         (Told(), "leader:3", "has no partition 3: it has 0, 1, 2"),
-        (Told(), "leader", "There is no role 'leader'"),
+        (Told(partitions={}), "leader", "no broker that runs leads a partition"),
+        (Told(), "leader:", "There is no role 'leader:'"),
         (Told(), "leader:one", "There is no role 'leader:one'"),
         (Told(controller=0, brokers=(0,)), "leader-not-controller", "no other broker than the active controller leads"),
         (Told(), "coordinator:", "There is no role 'coordinator:'"),
@@ -212,6 +225,7 @@ def test_nobody_is_a_sentence(facts: Told, role: str, sentence: str) -> None:
     ("facts", "role", "sentence"),
     [
         (Told(), "owner:2", "no pod of the group owns that partition"),
+        (Told(owners={}), "owner", "no pod of the group owns a partition"),
         (Told(), "owner:9", "has no partition 9"),
         (Told(consumers=()), "random", "no consumer runs"),
         (Told(), "leader:0", f"give one of {', '.join(CONSUMERS)}"),
