@@ -9,6 +9,7 @@ what all replicas in sync have.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -77,6 +78,15 @@ def exact(recorded: History) -> Service:
     return service_of(recorded, tally)
 
 
+def settled(service: Service) -> Service:
+    """The service as far as it is known: up to the last acknowledgement or commit of whichever partition is behind.
+
+    Its silence since then may end in a moment or last: the judge will know, who sees what came after (pure).
+    """
+    lasts = [int(times[-1]) for kind in (service.acked, service.consumed) for times in kind.values() if len(times)]
+    return replace(service, ends_ns=min(lasts, default=service.ends_ns))
+
+
 def unsteady(service: Service, rate: float, seconds: float) -> str | None:
     """Why the service is not steady by now, in a clause; None: it is (pure).
 
@@ -116,7 +126,7 @@ def unserved(run: Run) -> str | None:
     for kinds, view in ((_SAMPLES, sampled), (_ALL, exact)):
         try:
             recorded = history(run, kinds)
-            service = view(recorded)
+            service = settled(view(recorded))
             for fault in recorded.faults:
                 if fault.bites_ns is not None:
                     _compare(service, fault.bites_ns)

@@ -65,8 +65,13 @@ def run(tmp_path: Path) -> Run:
     return begun
 
 
-def record(run: Run, silent: tuple[float, float], until: float) -> None:
-    """Write what would be recorded of a service with a silence, as far as it goes; a fault bites where that begins."""
+def record(
+    run: Run, silent: tuple[float, float], until: float, *, behind: float = 0, commits_until: float = np.inf
+) -> None:
+    """Write what would be recorded of a service with a silence, as far as it goes; a fault bites where that begins.
+
+    What was acknowledged is committed so many seconds later (`behind`), and nothing after `commits_until`.
+    """
     every = 0.25
     sent = np.arange(0, until, 1 / RATE)
     acked = np.where((sent >= silent[0]) & (sent < silent[1]), silent[1], sent)
@@ -84,7 +89,8 @@ def record(run: Run, silent: tuple[float, float], until: float) -> None:
     lag = LedgerWriter(run.folder / "lag-run.arrows", "lag")
     for moment in np.arange(0, until, every):
         end = int(np.count_nonzero(acked <= moment))
-        row = {"at_ns": [int(moment * SECOND)], "partition": [0], "end_offset": [end], "committed_offset": [end]}
+        committed = int(np.count_nonzero(acked <= min(moment, commits_until) - behind))
+        row = {"at_ns": [int(moment * SECOND)], "partition": [0], "end_offset": [end], "committed_offset": [committed]}
         lag.append(row)
     faults = LedgerWriter(run.folder / "faults.arrows", "faults")
     row = {"fault": ["cut"], "kind": ["packet-drop"], "target": ["pod/kafka-0"], "detail": [None]}
@@ -102,6 +108,12 @@ def test_service_is_back_when_the_judge_would_see_it(run: Run) -> None:
 def test_service_is_not_back_before_it_has_lasted(run: Run, until: float) -> None:
     """Neither in the silence nor soon after it."""
     record(run, silent=(12, 18), until=until)
+    assert "full service did not last for 5 s" in str(watch.unserved(run))
+
+
+def test_a_silence_that_has_just_begun_is_no_service_yet(run: Run) -> None:
+    """Short by now, it may turn out to be long: what lasts is known up to the last commit, not beyond."""
+    record(run, silent=(12, 18), until=26.4, behind=2, commits_until=24.75)
     assert "full service did not last for 5 s" in str(watch.unserved(run))
 
 
