@@ -128,12 +128,13 @@ def choose_broker(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> in
     """
     kind, of = _split(role, BROKERS)
     leading = {one.leader for one in facts.partitions.values()}
+    leaders = [one for one in facts.brokers if one in leading]
     found: list[int | None]
     match kind:
         case "leader" if of:
             found = [_partition(facts, of).leader]
         case "leader":
-            found = [one for one in facts.brokers if one in leading]
+            found = [*leaders]
         case "follower" if of:
             holding = _partition(facts, of)
             found = [one for one in holding.in_sync if one != holding.leader and one in facts.brokers]
@@ -144,7 +145,7 @@ def choose_broker(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> in
         case "controller":
             found = [facts.controller]
         case "leader-not-controller":
-            found = [one for one in facts.brokers if one in leading and one != facts.controller]
+            found = [one for one in leaders if one != facts.controller]
         case _:
             found = [*facts.brokers]
     having = [one for one in found if one is not None]
@@ -194,14 +195,9 @@ def choose_consumer(role: str, facts: Facts, seed: int, spare: str = NOBODY) -> 
         case _:
             having = [*facts.consumers]
     if not having:
-        raise UsageError(
-            f"Nobody is {role} of {facts.topic} and {facts.group} now: "
-            + (
-                "no consumer runs."
-                if kind == "random"
-                else f"no pod of the group owns {'that' if of else 'a'} partition."
-            )
-        )
+        owned = "that partition" if of else "a partition"
+        why = "no consumer runs" if kind == "random" else f"no pod of the group owns {owned}"
+        raise UsageError(f"Nobody is {role} of {facts.topic} and {facts.group} now: {why}.")
     return _any(_unspared(having, f"consumer {role}", facts, spare), seed)
 
 

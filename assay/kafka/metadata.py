@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import AssayError
 from assay.kafka import wire
@@ -128,7 +128,7 @@ class _Fields:
         self._answer = answer
         self._at = 0
 
-    def take(self, kinds: str) -> tuple[int, ...]:
+    def take(self, kinds: str) -> tuple[Any, ...]:
         """The next ones, of these kinds (as `struct` has them)."""
         found = struct.unpack_from(f">{kinds}", self._answer, self._at)
         self._at += struct.calcsize(f">{kinds}")
@@ -136,7 +136,8 @@ class _Fields:
 
     def number(self) -> int:
         """The next one, of 32 bits: mostly how many follow."""
-        return self.take("i")[0]
+        (found,) = self.take("i")
+        return int(found)
 
     def numbers(self) -> tuple[int, ...]:
         """A list of numbers of 32 bits."""
@@ -145,8 +146,5 @@ class _Fields:
     def text(self) -> str:
         """A text; that there is none is an empty one."""
         (length,) = self.take("h")
-        end = self._at + max(length, 0)
-        if end > len(self._answer):
-            raise struct.error("it ends within a text")
-        read, self._at = self._answer[self._at : end], end
-        return read.decode()
+        (read,) = self.take(f"{max(length, 0)}s")
+        return bytes(read).decode()

@@ -204,7 +204,8 @@ def wait_until_whole(platform: Platform, seconds: float = 180) -> None:
         if len(pods) != 6 or not all(is_ready(pod) for pod in pods):
             return False
         try:
-            return len(admin.brokers()) == 3 and not metadata.under_replicated(admin)
+            known = metadata.views(admin)
+            return len(known) == 3 and not metadata.lacking(known.values())
         except AssayError:
             return False
 
